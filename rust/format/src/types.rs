@@ -1,0 +1,220 @@
+//! The units that every layer counts in. Each is its own type, so that a block number can never be passed
+//! where a log position is meant.
+
+use core::fmt;
+
+use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Bytes in a block, the unit of allocation and of data checksums.
+pub const BLOCK_SIZE: usize = 4096;
+/// Bytes in a tree node.
+pub const NODE_SIZE: usize = 16384;
+/// Blocks in a tree node; a node is aligned to its size.
+pub const NODE_BLOCKS: u32 = 4;
+
+macro_rules! unit {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The value as it is stored on disk.
+            #[must_use]
+            pub const fn to_le(self) -> U64 {
+                U64::new(self.0)
+            }
+        }
+
+        impl From<U64> for $name {
+            fn from(raw: U64) -> Self {
+                Self(raw.get())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+unit! {
+    /// A block's number: its byte offset in the volume divided by [`BLOCK_SIZE`].
+    BlockNo
+}
+unit! {
+    /// The position of a committed transaction (or of a checkpoint's freeze) in the one order of all commits.
+    Seq
+}
+unit! {
+    /// A log position in bytes since the volume was made; its place in the circular log is `lsn % log bytes`.
+    Lsn
+}
+unit! {
+    /// The number of a checkpoint; its descriptor lies in ring slot `id % 64`.
+    CheckpointId
+}
+unit! {
+    /// An inode number. It is also the `object` of every key that belongs to the inode.
+    Ino
+}
+
+impl BlockNo {
+    /// The byte offset of the block's first byte.
+    #[must_use]
+    pub const fn byte_offset(self) -> u64 {
+        self.0.wrapping_mul(BLOCK_SIZE as u64)
+    }
+}
+
+/// A contiguous run of blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockRun {
+    /// The first block.
+    pub start: BlockNo,
+    /// How many blocks.
+    pub len: u32,
+}
+
+impl BlockRun {
+    /// The run of `len` blocks from `start`.
+    #[must_use]
+    pub const fn new(start: u64, len: u32) -> Self {
+        Self { start: BlockNo(start), len }
+    }
+
+    /// The first block behind the run.
+    #[must_use]
+    pub const fn end(self) -> u64 {
+        self.start.0.saturating_add(self.len as u64)
+    }
+
+    /// Bytes in the run.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.len as u64 * BLOCK_SIZE as u64
+    }
+}
+
+/// A key of the one tree: ordered by object, then kind, then offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The inode number, or a reserved number below [`objects::FIRST_INODE`] for volume-wide tables.
+    pub object: u64,
+    /// What the item is: one of [`kinds`].
+    pub kind: u8,
+    /// Where in the object: a byte position, a name's hash, an inode number, by kind.
+    pub offset: u64,
+}
+
+impl Key {
+    /// The smallest key.
+    pub const MIN: Self = Self { object: 0, kind: 0, offset: 0 };
+    /// The greatest key.
+    pub const MAX: Self = Self { object: u64::MAX, kind: u8::MAX, offset: u64::MAX };
+
+    /// The key of these parts.
+    #[must_use]
+    pub const fn new(object: u64, kind: u8, offset: u64) -> Self {
+        Self { object, kind, offset }
+    }
+
+    /// The next greater key; `None` behind [`Key::MAX`].
+    #[must_use]
+    pub const fn successor(self) -> Option<Self> {
+        if let Some(offset) = self.offset.checked_add(1) {
+            return Some(Self { offset, ..self });
+        }
+        if let Some(kind) = self.kind.checked_add(1) {
+            return Some(Self { kind, offset: 0, ..self });
+        }
+        match self.object.checked_add(1) {
+            Some(object) => Some(Self { object, kind: 0, offset: 0 }),
+            None => None,
+        }
+    }
+}
+
+/// A [`Key`] as it is stored on disk (17 bytes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct RawKey {
+    /// See [`Key::object`].
+    pub object: U64,
+    /// See [`Key::kind`].
+    pub kind: u8,
+    /// See [`Key::offset`].
+    pub offset: U64,
+}
+
+const _: () = assert!(size_of::<RawKey>() == 17);
+
+impl From<Key> for RawKey {
+    fn from(key: Key) -> Self {
+        Self { object: U64::new(key.object), kind: key.kind, offset: U64::new(key.offset) }
+    }
+}
+
+impl From<RawKey> for Key {
+    fn from(raw: RawKey) -> Self {
+        Self { object: raw.object.get(), kind: raw.kind, offset: raw.offset.get() }
+    }
+}
+
+/// The kinds of item. Adding a kind of thing to a volume is adding a number here.
+pub mod kinds {
+    /// An inode record; offset 0.
+    pub const INODE: u8 = 0x01;
+    /// Directory entries that share a name hash; offset = the hash.
+    pub const DIRENT: u8 = 0x02;
+    /// Extended attributes that share a name hash; offset = the hash.
+    pub const XATTR: u8 = 0x03;
+    /// Bytes of a file kept in the tree; offset = their position in the file.
+    pub const INLINE: u8 = 0x04;
+    /// A run of blocks of a file; offset = its byte position in the file.
+    pub const EXTENT: u8 = 0x05;
+    /// An inode without a name that is still to be removed; object = [`super::objects::ORPHANS`], offset = inode.
+    pub const ORPHAN: u8 = 0x06;
+    /// Reserved: vectors of a file.
+    pub const VECTOR: u8 = 0x07;
+    /// Reserved: named snapshots.
+    pub const SNAPSHOT: u8 = 0x08;
+    /// Reserved: the event log.
+    pub const EVENT: u8 = 0x09;
+    /// Reserved: typed edges between files.
+    pub const EDGE: u8 = 0x0a;
+    /// Reserved: how many owners a shared run of blocks has; offset = physical start.
+    pub const SHARE: u8 = 0x0b;
+
+    /// Kinds from here on exist only in memory, to detect conflicts: never logged, never in the tree.
+    pub const FIRST_VOLATILE: u8 = 0xf0;
+    /// Token of a 1 MiB chunk of a file; offset = chunk number.
+    pub const CHUNK_TOKEN: u8 = 0xf0;
+    /// A directory's liveness: written by its removal, read by creations in it; offset 0.
+    pub const DIR_LIVE: u8 = 0xf1;
+    /// The one token that renames of directories share.
+    pub const RENAME_TOKEN: u8 = 0xf2;
+}
+
+/// The reserved objects.
+pub mod objects {
+    /// The root directory's inode number.
+    pub const ROOT: u64 = 1;
+    /// The table of orphans.
+    pub const ORPHANS: u64 = 2;
+    /// Reserved: the table of shared runs.
+    pub const SHARES: u64 = 3;
+    /// Reserved: the table of snapshots.
+    pub const SNAPSHOTS: u64 = 4;
+    /// Reserved: the table of vector spaces.
+    pub const SPACES: u64 = 5;
+    /// Reserved: the event log.
+    pub const EVENTS: u64 = 6;
+    /// The object of tokens that belong to the whole volume.
+    pub const VOLUME: u64 = 7;
+    /// The first number that an inode other than the root can have.
+    pub const FIRST_INODE: u64 = 16;
+}
