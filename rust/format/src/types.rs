@@ -8,6 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes in a block, the unit of allocation and of data checksums.
 pub const BLOCK_SIZE: usize = 4096;
+/// The bytes of a block.
+pub type Block = [u8; BLOCK_SIZE];
 /// Bytes in a tree node.
 pub const NODE_SIZE: usize = 16384;
 /// Blocks in a tree node; a node is aligned to its size.
