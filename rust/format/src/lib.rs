@@ -5,26 +5,40 @@
 
 pub mod bitmap;
 pub mod checkpoint;
+pub mod dirent;
 pub mod error;
+pub mod extent;
 pub mod features;
+pub mod frame;
 pub mod geometry;
 pub mod group;
+pub mod inode;
+pub mod name;
+pub mod orphan;
 pub mod pointer;
 pub mod record;
+pub mod redo;
 pub mod stamp;
 pub mod superblock;
 pub mod types;
+pub mod xattr;
 
 pub use bitmap::{Bitmap, Bits};
 pub use checkpoint::{CheckpointKind, Counts, Descriptor};
+pub use dirent::{Dirent, Dirents};
 pub use error::{Error, Result};
+pub use extent::{CHUNK_BYTES, Extent, MAX_EXTENT_BLOCKS};
 pub use features::Features;
 pub use geometry::{BitmapKind, GROUP_BLOCKS, Geometry};
 pub use group::{GroupEntry, LiveSlot};
+pub use inode::{FileType, Inode, MAX_FILE_BYTES, MAX_LINKS};
+pub use name::MAX_NAME;
+pub use orphan::Orphan;
 pub use pointer::{ChainPtr, NodePtr, OutOfLine};
 pub use stamp::{Stamp, Structure};
 pub use superblock::{Label, Superblock};
 pub use types::{
-    BLOCK_SIZE, Block, BlockNo, BlockRun, CheckpointId, Ino, Key, Lsn, NODE_BLOCKS, NODE_SIZE, RawKey, Seq,
-    kinds, objects,
+    BLOCK_SIZE, Block, BlockNo, BlockRun, CheckpointId, Ino, Key, Lsn, MAX_VALUE, NODE_BLOCKS, NODE_SIZE,
+    RawKey, Seq, kinds, objects,
 };
+pub use xattr::{MAX_XATTR_VALUE, Xattr, Xattrs};

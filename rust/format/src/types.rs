@@ -10,6 +10,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const BLOCK_SIZE: usize = 4096;
 /// The bytes of a block.
 pub type Block = [u8; BLOCK_SIZE];
+/// The most bytes of an item's value.
+pub const MAX_VALUE: usize = 65536;
 /// Bytes in a tree node.
 pub const NODE_SIZE: usize = 16384;
 /// Blocks in a tree node; a node is aligned to its size.
