@@ -126,6 +126,21 @@ impl Key {
         Self { object, kind, offset }
     }
 
+    /// The next smaller key; `None` before [`Key::MIN`].
+    #[must_use]
+    pub const fn predecessor(self) -> Option<Self> {
+        if let Some(offset) = self.offset.checked_sub(1) {
+            return Some(Self { offset, ..self });
+        }
+        if let Some(kind) = self.kind.checked_sub(1) {
+            return Some(Self { kind, offset: u64::MAX, ..self });
+        }
+        match self.object.checked_sub(1) {
+            Some(object) => Some(Self { object, kind: u8::MAX, offset: u64::MAX }),
+            None => None,
+        }
+    }
+
     /// The next greater key; `None` behind [`Key::MAX`].
     #[must_use]
     pub const fn successor(self) -> Option<Self> {

@@ -1,0 +1,131 @@
+//! What can go wrong in the store, one code a site.
+
+use vexfs_format::{BlockNo, CheckpointId, Lsn};
+
+/// The result of a store operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the store.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another transaction changed what this one read or wrote.
+    #[error("another transaction changed what this one used: run it again")]
+    Conflict,
+    /// The transaction's view is older than what the memory budget keeps for validation.
+    #[error("the transaction has been open too long for its changes to be validated: run it again")]
+    TooOld,
+    /// The change does not fit, even after checkpoints and dropping old ones.
+    #[error("no space left in the volume: remove files or make the volume larger")]
+    NoSpace,
+    /// All inode numbers are in use.
+    #[error("all inode numbers of the volume are in use: remove files or make the volume larger")]
+    NoInodes,
+    /// The transaction is larger than a quarter of the log.
+    #[error("the transaction needs {bytes} bytes of log, the limit of this volume is {limit}: split it, or make the volume with a larger journal")]
+    TooLarge {
+        /// What it needs.
+        bytes: u64,
+        /// A quarter of the log.
+        limit: u64,
+    },
+    /// The volume was opened for reading.
+    #[error("the volume is open for reading only: open it with mode \"rw\"")]
+    ReadOnly,
+    /// A write or flush failed earlier; nothing is written any more.
+    #[error("the volume turned read-only after a failed write ({reason}): close it and open it again, which recovers what was committed")]
+    Failed {
+        /// What failed first.
+        reason: String,
+    },
+    /// The volume was closed.
+    #[error("the volume is closed")]
+    Closed,
+    /// No superblock copy is valid.
+    #[error("{name} is not a VexFS volume: {reason}")]
+    NotAVolume {
+        /// The device.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No checkpoint descriptor is valid.
+    #[error("no checkpoint of the volume can be read ({reason}): run `vexfs fsck`")]
+    NoCheckpoint {
+        /// Why.
+        reason: String,
+    },
+    /// The log is damaged where it had been durable.
+    #[error("the log is damaged at {lsn} ({reason}): committed transactions from there on cannot be read; run `vexfs fsck`")]
+    LogDamaged {
+        /// The first position that cannot be read.
+        lsn: Lsn,
+        /// What was found.
+        reason: String,
+    },
+    /// A checkpoint that had been durable cannot be read.
+    #[error("checkpoint {named} was made durable but the newest that can be read is {found}: run `vexfs fsck`")]
+    CheckpointLost {
+        /// The one that the log names.
+        named: CheckpointId,
+        /// The one that was found.
+        found: CheckpointId,
+    },
+    /// Blocks hold something else than what was written.
+    #[error("block {block} is corrupt ({what}): run `vexfs fsck --data`")]
+    CorruptBlock {
+        /// The first bad block.
+        block: BlockNo,
+        /// What it belongs to.
+        what: String,
+    },
+    /// A record that passed its checksum makes no sense.
+    #[error("corrupt metadata ({what}): run `vexfs fsck`")]
+    Corrupt {
+        /// What it is.
+        what: String,
+    },
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] vexfs_device::Error),
+    /// The bytes on disk.
+    #[error(transparent)]
+    Format(#[from] vexfs_format::Error),
+    /// The allocator.
+    #[error(transparent)]
+    Space(#[from] vexfs_space::Error),
+    /// The log.
+    #[error(transparent)]
+    Journal(#[from] vexfs_journal::Error),
+    /// The tree.
+    #[error(transparent)]
+    Tree(#[from] vexfs_tree::Error),
+}
+
+impl Error {
+    /// The stable code of the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::TooOld => "too_old",
+            Self::NoSpace => "no_space",
+            Self::NoInodes => "no_inodes",
+            Self::TooLarge { .. } => "too_large",
+            Self::ReadOnly => "read_only",
+            Self::Failed { .. } => "failed",
+            Self::Closed => "closed",
+            Self::NotAVolume { .. } => "not_a_volume",
+            Self::NoCheckpoint { .. } => "no_checkpoint",
+            Self::LogDamaged { .. } => "log_damaged",
+            Self::CheckpointLost { .. } => "checkpoint_lost",
+            Self::CorruptBlock { .. } => "corrupt_block",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Device(error) => error.code(),
+            Self::Format(error) => error.code(),
+            Self::Space(error) => error.code(),
+            Self::Journal(error) => error.code(),
+            Self::Tree(error) => error.code(),
+        }
+    }
+}

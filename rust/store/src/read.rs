@@ -1,0 +1,26 @@
+//! What every reader can do, whether it reads a view or a transaction.
+
+use vexfs_format::{Key, Seq};
+
+use crate::{Result, Value};
+
+/// Reading keys as of one moment.
+pub trait Read {
+    /// The value of `key`; `None` if there is none.
+    ///
+    /// # Errors
+    /// A corrupt or unreadable block on the way.
+    fn get(&self, key: Key) -> Result<Option<Value>>;
+
+    /// The items from `from` to `to`, both included, in ascending key order.
+    fn range(&self, from: Key, to: Key) -> Items<'_>;
+
+    /// The items from `to` down to `from`, both included, in descending key order.
+    fn range_rev(&self, from: Key, to: Key) -> Items<'_>;
+
+    /// The moment that is read.
+    fn seq(&self) -> Seq;
+}
+
+/// An iterator over items; after an error it ends.
+pub type Items<'a> = Box<dyn Iterator<Item = Result<(Key, Value)>> + Send + 'a>;

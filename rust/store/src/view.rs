@@ -1,0 +1,68 @@
+//! A view: a consistent moment of the whole volume that stays readable while others write.
+
+use std::sync::Arc;
+
+use vexfs_format::{Key, Seq};
+
+use crate::merge::{Direction, Layer, Merge};
+use crate::read::{Items, Read};
+use crate::readers::Slot;
+use crate::state::State;
+use crate::store::Inner;
+use crate::{Result, Value};
+
+/// See the head of the file. Blocks that it can reach are not reused before it is dropped.
+#[derive(Debug)]
+pub struct View {
+    pub(crate) inner: Arc<Inner>,
+    state: Arc<State>,
+    seq: Seq,
+    _slot: Slot,
+}
+
+impl View {
+    pub(crate) fn take(inner: &Arc<Inner>) -> Self {
+        let slot = inner.readers.claim();
+        let mut state = inner.state.load_full();
+        loop {
+            let seq = inner.visible();
+            // The sequence belongs to the state only if no other was published in between: the tree of a later
+            // state may hold newer transactions, the memtables of an earlier one may lack some.
+            let now = inner.state.load_full();
+            if Arc::ptr_eq(&now, &state) {
+                slot.set(seq);
+                return Self { inner: Arc::clone(inner), state, seq, _slot: slot };
+            }
+            state = now;
+        }
+    }
+
+    pub(crate) fn layers(&self, from: Key, to: Key, direction: Direction) -> Vec<Layer<'static>> {
+        self.state.layers(&self.inner, (from, to), self.seq, direction)
+    }
+
+    fn items(&self, from: Key, to: Key, direction: Direction) -> Items<'_> {
+        match Merge::new(self.layers(from, to, direction), direction) {
+            Ok(merge) => Box::new(merge),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+}
+
+impl Read for View {
+    fn get(&self, key: Key) -> Result<Option<Value>> {
+        self.state.get(&self.inner, key, self.seq)
+    }
+
+    fn range(&self, from: Key, to: Key) -> Items<'_> {
+        self.items(from, to, Direction::Ascending)
+    }
+
+    fn range_rev(&self, from: Key, to: Key) -> Items<'_> {
+        self.items(from, to, Direction::Descending)
+    }
+
+    fn seq(&self) -> Seq {
+        self.seq
+    }
+}
