@@ -4,7 +4,9 @@
 //! own address, checksum) by the one function that turns bytes into a typed record.
 
 pub mod bitmap;
+pub mod chain;
 pub mod checkpoint;
+pub mod dead_list;
 pub mod dirent;
 pub mod error;
 pub mod extent;
@@ -18,6 +20,7 @@ pub mod orphan;
 pub mod pointer;
 pub mod record;
 pub mod redo;
+pub mod retention;
 pub mod stamp;
 pub mod superblock;
 pub mod types;
@@ -25,6 +28,7 @@ pub mod xattr;
 
 pub use bitmap::{Bitmap, Bits};
 pub use checkpoint::{CheckpointKind, Counts, Descriptor};
+pub use dead_list::{Bucket, DeadRun};
 pub use dirent::{Dirent, Dirents};
 pub use error::{Error, Result};
 pub use extent::{CHUNK_BYTES, Extent, MAX_EXTENT_BLOCKS};
@@ -35,6 +39,7 @@ pub use inode::{FileType, Inode, MAX_FILE_BYTES, MAX_LINKS};
 pub use name::MAX_NAME;
 pub use orphan::Orphan;
 pub use pointer::{ChainPtr, NodePtr, OutOfLine};
+pub use retention::Retained;
 pub use stamp::{Stamp, Structure};
 pub use superblock::{Label, Superblock};
 pub use types::{
