@@ -5,7 +5,7 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U32, U64};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::geometry::{BitmapKind, GROUP_BLOCKS, Geometry};
 use crate::record;
 use crate::stamp::{self, Stamp, Structure};
@@ -67,12 +67,8 @@ impl Bitmap {
         group: u32,
         crc: u32,
     ) -> Result<Self> {
-        let stamp = BITMAP.check(bytes, volume, address.0)?;
-        if stamp.crc.get() != crc {
-            let (address, found) = (address.0, stamp.crc.get());
-            return Err(Error::Stale { what: BITMAP.name, address, found, expected: crc });
-        }
-        let raw: &RawBitmap = stamp::read(&BITMAP, bytes)?;
+        let raw: &RawBitmap = stamp::view(&BITMAP, bytes)?;
+        let stamp = BITMAP.check_named(bytes, volume, address.0, crc)?;
         if stamp.kind.get() != kind as u16 {
             return Err(BITMAP.bad("kind", stamp.kind.get().into()));
         }

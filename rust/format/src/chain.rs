@@ -6,7 +6,7 @@
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pointer::{ChainPtr, RawChainPtr};
 use crate::record;
 use crate::stamp::{self, Stamp, Structure};
@@ -24,6 +24,14 @@ record! {
         /// Zero.
         52 reserved: [u8; 12],
     }
+}
+
+/// A whole block of a chain.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawChainBlock {
+    head: RawChainHead,
+    body: [u8; BLOCK_SIZE - size_of::<RawChainHead>()],
 }
 
 /// An entry of a chain.
@@ -54,13 +62,8 @@ pub struct Link<E> {
 impl<E: ChainEntry> Link<E> {
     /// Reads the block that `ptr` points to.
     pub fn parse(bytes: &[u8], volume: u64, ptr: ChainPtr) -> Result<Self> {
-        let stamp = E::STRUCTURE.check(bytes, volume, ptr.block.0)?;
-        if stamp.crc.get() != ptr.crc {
-            let (address, found) = (ptr.block.0, stamp.crc.get());
-            return Err(Error::Stale { what: E::STRUCTURE.name, address, found, expected: ptr.crc });
-        }
-        let (head, body) = RawChainHead::ref_from_prefix(bytes)
-            .map_err(|_| E::STRUCTURE.bad("length", bytes.len() as u64))?;
+        let RawChainBlock { head, body } = stamp::view(&E::STRUCTURE, bytes)?;
+        E::STRUCTURE.check_named(bytes, volume, ptr.block.0, ptr.crc)?;
         let count = head.count.get();
         let size = (count as usize).saturating_mul(size_of::<E::Raw>());
         let raws = body.get(..size).and_then(|body| <[E::Raw]>::ref_from_bytes(body).ok());

@@ -161,8 +161,8 @@ impl Descriptor {
 
     /// Reads the descriptor found in block `address`.
     pub fn parse(bytes: &[u8], volume: u64, address: BlockNo) -> Result<Self> {
+        let raw: &RawDescriptor = stamp::view(&DESCRIPTOR, bytes)?;
         let stamp = DESCRIPTOR.check(bytes, volume, address.0)?;
-        let raw: &RawDescriptor = stamp::read(&DESCRIPTOR, bytes)?;
         Ok(Self {
             id: raw.id.into(),
             kind: CheckpointKind::parse(stamp.kind.get())?,

@@ -190,8 +190,8 @@ pub fn parse_block(
     index: u32,
     bytes: &[u8],
 ) -> Result<Vec<GroupEntry>> {
+    let raw: &RawTableBlock = stamp::view(&GROUP_TABLE, bytes)?;
     let stamp = GROUP_TABLE.check(bytes, volume, block_of(geometry, side, index).0)?;
-    let raw: &RawTableBlock = stamp::read(&GROUP_TABLE, bytes)?;
     let groups = groups_of(geometry, index);
     if stamp.kind.get() != side.into() {
         return Err(GROUP_TABLE.bad("side", stamp.kind.get().into()));

@@ -10,6 +10,8 @@ pub struct Field {
     pub offset: usize,
     /// How many bytes.
     pub size: usize,
+    /// Its type: a little-endian integer, bytes, or another record.
+    pub ty: &'static str,
     /// What it holds.
     pub doc: &'static str,
 }
@@ -50,6 +52,7 @@ macro_rules! record {
                 name: stringify!($field),
                 offset: $offset,
                 size: size_of::<$ty>(),
+                ty: stringify!($ty),
                 doc: concat!($($field_doc),+),
             }),+];
         }

@@ -3,7 +3,7 @@
 //! is judged before a version, and a flipped bit in the version never passes for a newer format.
 
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::{Error, Result};
 use crate::record;
@@ -68,6 +68,15 @@ impl Structure {
         let stamp = self.check_whole(bytes, address)?;
         self.check_owner(stamp, volume, address)?;
         Ok(stamp)
+    }
+
+    /// As [`Structure::check`], and that it is the very one that a pointer names by its checksum.
+    pub fn check_named<'a>(&self, bytes: &'a [u8], volume: u64, address: u64, crc: u32) -> Result<&'a Stamp> {
+        let stamp = self.check(bytes, volume, address)?;
+        match stamp.crc.get() {
+            found if found == crc => Ok(stamp),
+            found => Err(Error::Stale { what: self.name, address, found, expected: crc }),
+        }
     }
 
     /// As [`Structure::check`], for a structure whose checksum lies in the pointer to it and was compared before.
@@ -148,10 +157,10 @@ pub fn seal(bytes: &mut [u8]) -> u32 {
     crc
 }
 
-/// Reads the one-block record `R` out of a block that has passed its checks.
-pub(crate) fn read<'a, R>(structure: &Structure, bytes: &'a [u8]) -> Result<&'a R>
+/// The bytes as the record `R` that they are if they pass the structure's checks.
+pub(crate) fn view<'a, R>(structure: &Structure, bytes: &'a [u8]) -> Result<&'a R>
 where
-    R: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+    R: FromBytes + Immutable + KnownLayout + Unaligned,
 {
     R::ref_from_bytes(bytes).map_err(|_| Error::Truncated {
         what: structure.name,

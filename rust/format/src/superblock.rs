@@ -140,8 +140,8 @@ impl Superblock {
     /// Reads the copy found in block `address`. Refuses what this code cannot read; whether it may also write
     /// is [`Features::forbid_writing`].
     pub fn parse(bytes: &[u8], address: BlockNo) -> Result<Self> {
+        let raw: &RawSuperblock = stamp::view(&SUPERBLOCK, bytes)?;
         SUPERBLOCK.check_whole(bytes, address.0)?;
-        let raw: &RawSuperblock = stamp::read(&SUPERBLOCK, bytes)?;
         let superblock = Self {
             uuid: raw.uuid,
             label: Label::parse(raw.label)?,

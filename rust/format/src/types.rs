@@ -4,7 +4,8 @@
 use core::fmt;
 
 use zerocopy::little_endian::U64;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::record;
 
 /// Bytes in a block, the unit of allocation and of data checksums.
 pub const BLOCK_SIZE: usize = 4096;
@@ -157,19 +158,17 @@ impl Key {
     }
 }
 
-/// A [`Key`] as it is stored on disk (17 bytes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct RawKey {
-    /// See [`Key::object`].
-    pub object: U64,
-    /// See [`Key::kind`].
-    pub kind: u8,
-    /// See [`Key::offset`].
-    pub offset: U64,
+record! {
+    /// A key of the tree.
+    pub struct RawKey: 17 {
+        /// The inode number, or a reserved number below 16 for what belongs to the whole volume.
+        0 object: U64,
+        /// What the item is.
+        8 kind: u8,
+        /// Where in the object, by kind.
+        9 offset: U64,
+    }
 }
-
-const _: () = assert!(size_of::<RawKey>() == 17);
 
 impl From<Key> for RawKey {
     fn from(key: Key) -> Self {
@@ -183,30 +182,43 @@ impl From<RawKey> for Key {
     }
 }
 
+/// Declares named numbers of one sort, and `ALL`: each with its name and what it means, for the tables of the
+/// documentation.
+macro_rules! numbers {
+    ($ty:ty; $($(#[doc = $doc:literal])+ $name:ident = $number:literal;)+) => {
+        $($(#[doc = $doc])+ pub const $name: $ty = $number;)+
+
+        /// All of them: number, name and meaning.
+        pub const ALL: &[($ty, &str, &str)] = &[$(($name, stringify!($name), concat!($($doc),+))),+];
+    };
+}
+
 /// The kinds of item. Adding a kind of thing to a volume is adding a number here.
 pub mod kinds {
-    /// An inode record; offset 0.
-    pub const INODE: u8 = 0x01;
-    /// Directory entries that share a name hash; offset = the hash.
-    pub const DIRENT: u8 = 0x02;
-    /// Extended attributes that share a name hash; offset = the hash.
-    pub const XATTR: u8 = 0x03;
-    /// Bytes of a file kept in the tree; offset = their position in the file.
-    pub const INLINE: u8 = 0x04;
-    /// A run of blocks of a file; offset = its byte position in the file.
-    pub const EXTENT: u8 = 0x05;
-    /// An inode without a name that is still to be removed; object = [`super::objects::ORPHANS`], offset = inode.
-    pub const ORPHAN: u8 = 0x06;
-    /// Reserved: vectors of a file.
-    pub const VECTOR: u8 = 0x07;
-    /// Reserved: named snapshots.
-    pub const SNAPSHOT: u8 = 0x08;
-    /// Reserved: the event log.
-    pub const EVENT: u8 = 0x09;
-    /// Reserved: typed edges between files.
-    pub const EDGE: u8 = 0x0a;
-    /// Reserved: how many owners a shared run of blocks has; offset = physical start.
-    pub const SHARE: u8 = 0x0b;
+    numbers! { u8;
+        /// An inode record; offset 0.
+        INODE = 0x01;
+        /// Directory entries that share a name hash; offset = the hash.
+        DIRENT = 0x02;
+        /// Extended attributes that share a name hash; offset = the hash.
+        XATTR = 0x03;
+        /// Bytes of a file kept in the tree; offset = their position in the file.
+        INLINE = 0x04;
+        /// A run of blocks of a file; offset = its byte position in the file.
+        EXTENT = 0x05;
+        /// Work on an inode that is still to be finished; object 2, offset = the inode number.
+        ORPHAN = 0x06;
+        /// Reserved: vectors of a file.
+        VECTOR = 0x07;
+        /// Reserved: named snapshots.
+        SNAPSHOT = 0x08;
+        /// Reserved: the event log.
+        EVENT = 0x09;
+        /// Reserved: typed edges between files.
+        EDGE = 0x0a;
+        /// Reserved: how many owners a shared run of blocks has; offset = physical start.
+        SHARE = 0x0b;
+    }
 
     /// Kinds from here on exist only in memory, to detect conflicts: never logged, never in the tree.
     pub const FIRST_VOLATILE: u8 = 0xf0;
@@ -220,20 +232,23 @@ pub mod kinds {
 
 /// The reserved objects.
 pub mod objects {
-    /// The root directory's inode number.
-    pub const ROOT: u64 = 1;
-    /// The table of orphans.
-    pub const ORPHANS: u64 = 2;
-    /// Reserved: the table of shared runs.
-    pub const SHARES: u64 = 3;
-    /// Reserved: the table of snapshots.
-    pub const SNAPSHOTS: u64 = 4;
-    /// Reserved: the table of vector spaces.
-    pub const SPACES: u64 = 5;
-    /// Reserved: the event log.
-    pub const EVENTS: u64 = 6;
-    /// The object of tokens that belong to the whole volume.
-    pub const VOLUME: u64 = 7;
+    numbers! { u64;
+        /// The root directory's inode number.
+        ROOT = 1;
+        /// The table of orphans.
+        ORPHANS = 2;
+        /// Reserved: the table of shared runs.
+        SHARES = 3;
+        /// Reserved: the table of snapshots.
+        SNAPSHOTS = 4;
+        /// Reserved: the table of vector spaces.
+        SPACES = 5;
+        /// Reserved: the event log.
+        EVENTS = 6;
+        /// The object of tokens that belong to the whole volume.
+        VOLUME = 7;
+    }
+
     /// The first number that an inode other than the root can have.
     pub const FIRST_INODE: u64 = 16;
 }
