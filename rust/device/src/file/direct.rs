@@ -1,0 +1,93 @@
+//! A second descriptor of the file, past the page cache: writes on it are durable on return.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::{ALIGNMENT, AlignedBuf};
+
+/// Reads bigger than this go in pieces, to bound the memory of the detour over an aligned buffer.
+const PIECE: usize = 1 << 20;
+
+/// A descriptor opened with O_DIRECT and O_DSYNC.
+#[derive(Debug)]
+pub(super) struct Direct {
+    file: File,
+    /// Cleared for good when the host turns out not to take direct writes.
+    writes: AtomicBool,
+}
+
+impl Direct {
+    /// Opens the same file again, by its descriptor, so that a rename cannot make it another one.
+    /// `None` if the host's file system has no direct I/O.
+    pub(super) fn of(file: &File, write: bool) -> Option<Self> {
+        use std::os::fd::AsRawFd as _;
+        let mode = if write { OFlags::RDWR } else { OFlags::RDONLY };
+        let flags = mode | OFlags::DIRECT | OFlags::DSYNC | OFlags::CLOEXEC;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
+        Some(Self { file, writes: AtomicBool::new(write) })
+    }
+
+    /// Whether this write can go past the page cache.
+    pub(super) fn takes(&self, buf: &[u8], offset: u64) -> bool {
+        let aligned = |n: usize| n.is_multiple_of(ALIGNMENT);
+        self.writes.load(Ordering::Relaxed)
+            && offset.is_multiple_of(ALIGNMENT as u64)
+            && aligned(buf.len())
+            && aligned(buf.as_ptr().addr())
+    }
+
+    /// No more direct writes.
+    pub(super) fn give_up(&self) {
+        self.writes.store(false, Ordering::Relaxed);
+    }
+
+    /// Writes all of `buf`, durable on return.
+    pub(super) fn write(&self, buf: &[u8], offset: u64) -> Result<(), Errno> {
+        super::write_fully(buf.len(), |done| {
+            let rest = buf.get(done..).unwrap_or_default();
+            rustix::io::pwrite(self.file.as_fd(), rest, offset.saturating_add(done as u64))
+        })
+    }
+
+    /// Fills `buf` from the device, over an aligned buffer; `false` if the file ends before.
+    pub(super) fn read(&self, buf: &mut [u8], offset: u64) -> Result<bool, Errno> {
+        let align = ALIGNMENT as u64;
+        let mut bounce = AlignedBuf::new();
+        let mut at = offset;
+        for piece in buf.chunks_mut(PIECE) {
+            let start = at / align * align;
+            // Below ALIGNMENT, so it fits.
+            let skip = (at - start) as usize;
+            let wanted = skip + piece.len();
+            bounce.resize(wanted.next_multiple_of(ALIGNMENT));
+            if !self.fill(&mut bounce, start, wanted)? {
+                return Ok(false);
+            }
+            piece.copy_from_slice(bounce.get(skip..wanted).ok_or(Errno::INVAL)?);
+            at = at.saturating_add(piece.len() as u64);
+        }
+        Ok(true)
+    }
+
+    /// Reads at least `wanted` bytes; both offset and buffer are aligned, and stay so after a short read.
+    fn fill(&self, buf: &mut [u8], offset: u64, wanted: usize) -> Result<bool, Errno> {
+        let mut done = 0;
+        while done < wanted {
+            let rest = buf.get_mut(done..).unwrap_or_default();
+            match rustix::io::pread(self.file.as_fd(), rest, offset.saturating_add(done as u64)) {
+                Ok(n) if done + n >= wanted => return Ok(true),
+                // What is left of a short read is asked for again from its last aligned place.
+                Ok(n) if n >= ALIGNMENT => done = (done + n) / ALIGNMENT * ALIGNMENT,
+                Ok(_) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(true)
+    }
+}
