@@ -76,6 +76,8 @@ record! {
 /// A frame's header, checked on its own: the frame's other bytes may still be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
+    /// The volume's bits.
+    pub volume: u64,
     /// Where it lies in the log.
     pub lsn: Lsn,
     /// The checksum of the whole frame.
@@ -198,8 +200,8 @@ impl Frame {
 
     /// Writes the header into `bytes`, the whole frame, its records already there and the rest zero, and sums
     /// it up. Returns the frame's checksum. Panics never: a frame shorter than a header is left as it is.
-    pub fn seal(&self, volume: u64, bytes: &mut [u8]) -> u32 {
-        let mut raw = self.to_raw(volume);
+    pub fn seal(&self, bytes: &mut [u8]) -> u32 {
+        let mut raw = self.to_raw();
         raw.header_crc = U32::new(header_checksum(raw));
         if let Some(head) = bytes.get_mut(..FRAME_HEADER) {
             head.copy_from_slice(raw.as_bytes());
@@ -207,9 +209,9 @@ impl Frame {
         stamp::seal(bytes)
     }
 
-    fn to_raw(self, volume: u64) -> FrameHeader {
+    fn to_raw(self) -> FrameHeader {
         FrameHeader {
-            stamp: FRAME.stamp(0, volume, self.lsn.0),
+            stamp: FRAME.stamp(0, self.volume, self.lsn.0),
             header_crc: U32::ZERO,
             previous_crc: U32::new(self.previous_crc),
             epoch: U64::new(self.epoch),
@@ -233,6 +235,7 @@ impl Frame {
 impl From<&FrameHeader> for Frame {
     fn from(raw: &FrameHeader) -> Self {
         Self {
+            volume: raw.stamp.volume.get(),
             lsn: raw.stamp.address.into(),
             crc: raw.stamp.crc.get(),
             previous_crc: raw.previous_crc.get(),

@@ -1,0 +1,161 @@
+//! The account of log space. Invariant: whatever is reserved or queued can be written, each record in a frame of
+//! its own, with the pad that the end of the log may force, and a mark behind it, without touching a byte that
+//! the newest durable checkpoint still needs:
+//!
+//! `used + reserved + queued + mark + pad <= capacity`
+//!
+//! `[tail, tail + capacity)` holds the end of the log once, so at most one pad is written before the tail moves,
+//! and it is shorter than the frame that did not fit. A record costs no more in a frame with others than alone.
+
+use std::collections::BTreeMap;
+
+use vexfs_format::frame::{FRAME_HEADER, frame_bytes};
+use vexfs_format::{BLOCK_SIZE, Lsn};
+
+use crate::error::{Error, Result};
+use crate::position::Region;
+
+/// Bytes of a mark.
+pub(crate) const MARK_BYTES: u64 = BLOCK_SIZE as u64;
+
+/// Who asks for log space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Everybody.
+    Ordinary,
+    /// What must go on so that space comes back: may use the part of the log that is kept for it.
+    Maintenance,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    region: Region,
+    /// Where the next frame goes once every round taken is written.
+    head: Lsn,
+    /// The first byte that is still needed.
+    tail: Lsn,
+    /// What the records reserved and not yet queued cost, each alone.
+    reserved: u64,
+    /// What the frames queued cost.
+    queued: u64,
+    /// Frames longer than `frame_max` that are reserved or queued, by length.
+    large: BTreeMap<u64, u32>,
+    /// No frame of more than one record is longer.
+    frame_max: u64,
+    /// Kept for maintenance.
+    kept: u64,
+}
+
+impl Room {
+    pub(crate) const fn new(region: Region, head: Lsn, tail: Lsn, frame_max: u64, kept: u64) -> Self {
+        Self { region, head, tail, reserved: 0, queued: 0, large: BTreeMap::new(), frame_max, kept }
+    }
+
+    /// The most bytes that a record may have: with its frame, a quarter of the log.
+    pub(crate) const fn record_max(region: Region) -> u64 {
+        (region.bytes / 4 / BLOCK_SIZE as u64 * BLOCK_SIZE as u64).saturating_sub(FRAME_HEADER as u64)
+    }
+
+    /// Log that cannot be overwritten.
+    pub(crate) const fn used(&self) -> u64 {
+        self.head.0.saturating_sub(self.tail.0)
+    }
+
+    /// Log that is used or will be by what is queued.
+    pub(crate) const fn used_or_queued(&self) -> u64 {
+        self.used().saturating_add(self.queued)
+    }
+
+    pub(crate) const fn head(&self) -> Lsn {
+        self.head
+    }
+
+    /// Promises room for a record of `bytes` bytes; what it costs is to be given to [`Room::release`] or
+    /// [`Room::queue`].
+    pub(crate) fn reserve(&mut self, bytes: u64, class: Class) -> Result<u64> {
+        let limit = Self::record_max(self.region);
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        let cost = frame_bytes(bytes);
+        let kept = if class == Class::Ordinary { self.kept } else { 0 };
+        let free = self.free(cost, kept);
+        if cost > free {
+            let room = free.saturating_sub(FRAME_HEADER as u64).min(limit);
+            return Err(Error::Full { needed: cost, room });
+        }
+        self.reserved = self.reserved.saturating_add(cost);
+        self.count_large(cost);
+        Ok(cost)
+    }
+
+    /// Bytes that a frame of `cost` more bytes could take.
+    fn free(&self, cost: u64, kept: u64) -> u64 {
+        let longest = self.large.last_key_value().map_or(0, |(&length, _)| length);
+        let longest = longest.max(cost).max(self.frame_max).max(self.kept);
+        let pending =
+            self.reserved.saturating_add(self.queued).saturating_add(MARK_BYTES).saturating_add(kept);
+        let rest = self.region.rest(self.head);
+        let wraps = pending.saturating_add(cost) > rest;
+        let pad = if wraps { rest.min(longest.saturating_sub(BLOCK_SIZE as u64)) } else { 0 };
+        self.region.bytes.saturating_sub(self.used()).saturating_sub(pending).saturating_sub(pad)
+    }
+
+    /// Gives back what was reserved and will not be used.
+    pub(crate) fn release(&mut self, cost: u64) {
+        self.reserved = self.reserved.saturating_sub(cost);
+        self.forget_large(cost);
+    }
+
+    /// Turns a reservation into queued bytes: `added` of them, at most `cost`.
+    pub(crate) fn queue(&mut self, cost: u64, added: u64) {
+        self.reserved = self.reserved.saturating_sub(cost);
+        self.queued = self.queued.saturating_add(added);
+        if added != cost {
+            self.forget_large(cost);
+            self.count_large(added);
+        }
+    }
+
+    /// Gives a queued frame its place: the pad before it (0: none), or `None` if there is no room for it, which
+    /// the invariant rules out.
+    pub(crate) fn place(&mut self, length: u64) -> Option<u64> {
+        let rest = self.region.rest(self.head);
+        let pad = if length > rest { rest } else { 0 };
+        let head = self.head.0.checked_add(pad)?.checked_add(length)?;
+        self.queued = self.queued.saturating_sub(length);
+        self.forget_large(length);
+        if head > self.tail.0.checked_add(self.region.bytes)? {
+            return None;
+        }
+        self.head = Lsn(head);
+        Some(pad)
+    }
+
+    /// Whether a mark may lie at the head.
+    pub(crate) fn fits_mark(&self) -> bool {
+        self.used().saturating_add(MARK_BYTES) <= self.region.bytes
+    }
+
+    /// Log before `lsn` is not needed any more.
+    pub(crate) fn set_tail(&mut self, lsn: Lsn) {
+        self.tail = lsn.clamp(self.tail, self.head);
+    }
+
+    fn count_large(&mut self, length: u64) {
+        if length > self.frame_max {
+            let count = self.large.entry(length).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn forget_large(&mut self, length: u64) {
+        if let Some(count) = self.large.get_mut(&length) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.large.remove(&length);
+            }
+        }
+    }
+}

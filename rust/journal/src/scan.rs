@@ -1,0 +1,330 @@
+//! Reads the log back: hop over the headers, verify and decode in parallel, and find where it ends.
+//!
+//! Invariants: a frame is accepted only if every frame before it is, if it continues them, and if each of its
+//! bytes is the one that was written; nothing is allocated by what was not verified; every byte of the log is
+//! summed at most once; the result is the same for any number of workers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use vexfs_device::Device;
+use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME_HEADER, Frame};
+use vexfs_format::redo::{Op, RecordView};
+use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
+
+use crate::ending::{Ending, Witness, judge};
+use crate::error::{Error, Reason, Result};
+use crate::position::{Position, Region};
+use crate::view::LogMap;
+
+/// Bytes of frames that one task verifies.
+const TASK_BYTES: u64 = 1 << 20;
+
+/// How a log is read.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// How many threads verify and decode. 0: as many as there are processors, up to 16.
+    pub workers: usize,
+    /// A log with less than so many bytes of frames is read by one thread.
+    pub parallel_bytes: u64,
+    /// How far behind the end to look for frames that tell damage from a crash. It is looked farther while
+    /// there are some. A checker takes `u64::MAX`.
+    pub look_ahead: u64,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { workers: 0, parallel_bytes: 2 << 20, look_ahead: 64 << 20 }
+    }
+}
+
+/// What to read and what is known.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanFrom {
+    /// The volume's bits.
+    pub volume: u64,
+    /// Where the checkpoint's log begins.
+    pub position: Position,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+}
+
+/// An accepted record, as it is handed to the decoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Where it begins in the log.
+    pub position: Lsn,
+    /// What it says.
+    pub view: RecordView<'a>,
+    /// The frame that it lies in.
+    pub frame: &'a Frame,
+}
+
+impl<'a> Record<'a> {
+    /// The operations with their log positions: [`LogMap::op`] gives one again.
+    pub fn ops(&self) -> impl Iterator<Item = (Lsn, Op<'a>)> + 'a {
+        let base = self.position.0;
+        self.view.ops().map(move |op| (Lsn(base.saturating_add(op.offset as u64)), op))
+    }
+}
+
+/// What the log holds.
+#[derive(Debug)]
+pub struct Scan<T> {
+    /// Its bytes.
+    pub log: LogMap,
+    /// Where it began.
+    pub start: Position,
+    /// Where the next frame goes.
+    pub end: Position,
+    /// Every accepted frame, in order.
+    pub frames: Vec<Frame>,
+    /// What the decoder made of the accepted records, in order.
+    pub parts: Vec<T>,
+    /// Everything before is known to be durable, with its data.
+    pub known_durable: Lsn,
+    /// The data named before is known to be durable; the frames themselves up to `known_durable` only.
+    pub data_durable: Lsn,
+    /// The newest checkpoint that the log names.
+    pub newest_checkpoint: CheckpointId,
+    /// The highest unique number that the log knows of.
+    pub unique_high: u64,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+impl<T> Scan<T> {
+    /// Where frame `index` begins and what it chains to; the end if there are fewer frames.
+    #[must_use]
+    pub fn position_of(&self, index: usize) -> Position {
+        if index >= self.frames.len() {
+            return self.end;
+        }
+        index.checked_sub(1).and_then(|last| self.frames.get(last)).map_or(self.start, Position::after)
+    }
+
+    /// Cuts the log before frame `index`, whose data is not what was written. What `parts` holds of it and later
+    /// frames is the caller's to drop, by position.
+    pub fn cut_before(&mut self, index: usize) {
+        if index < self.frames.len() {
+            self.end = self.position_of(index);
+            self.frames.truncate(index);
+            self.ending = Ending::Cut { lsn: self.end.lsn, reason: Reason::Data };
+        }
+    }
+}
+
+/// Reads the log of `device` in `region`. `decode` is called for every record in turn, in parallel for parts of
+/// the log that each have their own `T`; what it makes of frames that turn out not to count is dropped.
+pub fn scan<T: Default + Send>(
+    device: &dyn Device,
+    region: Region,
+    from: ScanFrom,
+    options: &ScanOptions,
+    decode: impl Fn(&mut T, &Record<'_>) + Sync,
+) -> Result<Scan<T>> {
+    region.check(device)?;
+    let start = from.position;
+    let Region { offset, bytes } = region;
+    let limit = start.lsn.0.checked_add(bytes).filter(|_| start.lsn.0.is_multiple_of(BLOCK_SIZE as u64));
+    let Some(limit) = limit else {
+        return Err(Error::BadRegion { offset, bytes, reason: "the checkpoint's position in it is none" });
+    };
+    let log = LogMap::new(device.map(offset, bytes)?, region);
+    let mut hop = Hop { log: &log, volume: from.volume, position: start, limit, mark: None, stop: None };
+    let reader =
+        Reader { log: &log, decode, failed: AtomicUsize::new(usize::MAX), done: Mutex::new(Vec::new()) };
+    reader.run(&mut hop, options)?;
+    let (mark, stop) = (hop.mark, hop.stop);
+    let position = hop.position;
+    let (frames, parts, failure) = reader.finish();
+    let (end, stop) = match failure {
+        Some(reason) => (frames.last().map_or(start, Position::after), Some(reason)),
+        None => (position, stop),
+    };
+    let mark = mark.filter(|mark: &Frame| mark.lsn == end.lsn);
+    let said = || frames.iter().chain(&mark);
+    let known_durable = said().map(|frame| frame.durable_lsn).fold(start.lsn, Lsn::max);
+    let data_flushed = said().rev().find(|frame| frame.is(FLAG_DATA_FLUSHED));
+    let data_durable =
+        data_flushed.map_or(known_durable, |frame| known_durable.max(frame.end().min(end.lsn)));
+    let newest_checkpoint = said().map(|frame| frame.checkpoint).fold(from.checkpoint, CheckpointId::max);
+    let unique_high = said().map(|frame| frame.unique_high).max().unwrap_or(0);
+    let witness = Witness { log: &log, from, end, limit, look_ahead: options.look_ahead };
+    let ending = judge(&witness, said(), stop);
+    Ok(Scan {
+        start,
+        end,
+        frames,
+        parts,
+        known_durable,
+        data_durable,
+        newest_checkpoint,
+        unique_high,
+        ending,
+        log,
+    })
+}
+
+/// Follows the headers, each of which names the one before. Says nothing about the frames' other bytes.
+struct Hop<'a> {
+    log: &'a LogMap,
+    volume: u64,
+    position: Position,
+    /// No frame ends behind: the log would have come round to its own beginning.
+    limit: u64,
+    /// The mark that lies where it stopped.
+    mark: Option<Frame>,
+    /// Why it stopped; `None` while it has not, or if the log is full to the last byte.
+    stop: Option<Reason>,
+}
+
+impl Hop<'_> {
+    fn try_next(&mut self) -> std::result::Result<Option<Frame>, Reason> {
+        let position = self.position;
+        if position.lsn.0 >= self.limit {
+            return Ok(None);
+        }
+        let frame = Frame::parse(self.log.from(position.lsn), self.volume, position.lsn)?;
+        position.check_next(&frame, self.log.region())?;
+        if frame.end().0 > self.limit {
+            return Err(Reason::OutOfBounds { length: frame.length.into() });
+        }
+        if frame.is(FLAG_MARK) {
+            self.mark = Some(frame);
+            return Ok(None);
+        }
+        self.position = Position::after(&frame);
+        Ok(Some(frame))
+    }
+
+    /// The next frames, as many as one task verifies; none at the end.
+    fn next_task(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let mut bytes = 0_u64;
+        while self.stop.is_none() && bytes < TASK_BYTES {
+            match self.try_next() {
+                Ok(Some(frame)) => {
+                    bytes = bytes.saturating_add(frame.length.into());
+                    frames.push(frame);
+                }
+                Ok(None) => break,
+                Err(reason) => self.stop = Some(reason),
+            }
+        }
+        frames
+    }
+}
+
+/// What one task found.
+struct Part<T> {
+    index: usize,
+    frames: Vec<Frame>,
+    value: T,
+    failure: Option<Reason>,
+}
+
+/// Verifies and decodes.
+struct Reader<'a, T, F> {
+    log: &'a LogMap,
+    decode: F,
+    /// The first task that found a bad frame: those behind it need not run.
+    failed: AtomicUsize,
+    done: Mutex<Vec<Part<T>>>,
+}
+
+impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
+    fn run(&self, hop: &mut Hop<'_>, options: &ScanOptions) -> Result<()> {
+        let mut first = Vec::new();
+        let mut bytes = 0;
+        let begin = hop.position.lsn.0;
+        while bytes < options.parallel_bytes {
+            let frames = hop.next_task();
+            if frames.is_empty() {
+                break;
+            }
+            first.push(frames);
+            bytes = hop.position.lsn.0.saturating_sub(begin);
+        }
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(16)),
+            workers => workers,
+        };
+        let pool = (workers > 1 && bytes >= options.parallel_bytes)
+            .then(|| rayon::ThreadPoolBuilder::new().num_threads(workers).build().ok())
+            .flatten();
+        let tasks = first.into_iter().chain(std::iter::from_fn(|| {
+            let frames = hop.next_task();
+            (!frames.is_empty()).then_some(frames)
+        }));
+        match pool {
+            Some(pool) => pool.in_place_scope(|scope| {
+                for (index, frames) in tasks.enumerate() {
+                    scope.spawn(move |_| self.task(index, frames));
+                }
+            }),
+            None => tasks.enumerate().for_each(|(index, frames)| self.task(index, frames)),
+        }
+        Ok(())
+    }
+
+    fn task(&self, index: usize, mut frames: Vec<Frame>) {
+        if self.failed.load(Ordering::Relaxed) < index {
+            return;
+        }
+        let mut value = T::default();
+        let mut failure = None;
+        let mut good = 0;
+        for frame in &frames {
+            if let Err(reason) = self.frame(frame, &mut value) {
+                self.failed.fetch_min(index, Ordering::Relaxed);
+                failure = Some(reason);
+                break;
+            }
+            good += 1;
+        }
+        frames.truncate(good);
+        self.done.lock().push(Part { index, frames, value, failure });
+    }
+
+    /// Verifies the frame, checks the structure of all its records, and only then decodes them.
+    fn frame(&self, frame: &Frame, value: &mut T) -> std::result::Result<(), Reason> {
+        let short = Reason::OutOfBounds { length: frame.length.into() };
+        let bytes = self.log.bytes(frame.lsn, frame.length.into()).ok_or(short)?;
+        frame.verify(bytes)?;
+        each_record(frame, bytes, |_| ())?;
+        each_record(frame, bytes, |record| (self.decode)(value, &record))
+    }
+
+    /// The frames and parts that count, and what ended them if it was a bad frame.
+    fn finish(self) -> (Vec<Frame>, Vec<T>, Option<Reason>) {
+        let mut done = self.done.into_inner();
+        done.sort_unstable_by_key(|part| part.index);
+        let (mut frames, mut parts) = (Vec::new(), Vec::new());
+        for mut part in done {
+            frames.append(&mut part.frames);
+            parts.push(part.value);
+            if part.failure.is_some() {
+                return (frames, parts, part.failure);
+            }
+        }
+        (frames, parts, None)
+    }
+}
+
+/// Calls `each` for every record of a frame whose bytes were verified.
+fn each_record<'a>(
+    frame: &'a Frame,
+    bytes: &'a [u8],
+    mut each: impl FnMut(Record<'a>),
+) -> std::result::Result<(), Reason> {
+    let end = FRAME_HEADER.saturating_add(frame.payload as usize);
+    let mut at = FRAME_HEADER;
+    for _ in 0..frame.records {
+        let view = RecordView::parse(bytes.get(at..end).unwrap_or_default())?;
+        let position = Lsn(frame.lsn.0.saturating_add(at as u64));
+        at = at.saturating_add(view.encoded_len());
+        each(Record { position, view, frame });
+    }
+    if at == end { Ok(()) } else { Err(Reason::OutOfBounds { length: at as u64 }) }
+}
