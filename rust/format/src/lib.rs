@@ -4,6 +4,7 @@
 //! own address, checksum) by the one function that turns bytes into a typed record.
 
 pub mod bitmap;
+pub mod byte_maps;
 pub mod chain;
 pub mod checkpoint;
 pub mod dead_list;
@@ -16,6 +17,7 @@ pub mod geometry;
 pub mod group;
 pub mod inode;
 pub mod name;
+pub mod node;
 pub mod orphan;
 pub mod pointer;
 pub mod record;

@@ -1,0 +1,78 @@
+//! New nodes that wait to be written. A node's place and checksum are known when it is written, so a parent in
+//! the queue has gaps for the children before it; they are filled when the whole queue gets its places.
+
+use std::sync::Arc;
+
+use vexfs_format::node::{self, NodeBytes};
+use vexfs_format::{BlockNo, NODE_BLOCKS, NodePtr};
+
+use crate::alloc::NodeAlloc;
+use crate::error::{Error, Result};
+use crate::node::Node;
+use crate::reader::Reader;
+
+/// How many nodes are written at once.
+const LENGTH: usize = 64;
+
+/// A child of a new node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// It is written.
+    Written(NodePtr),
+    /// It is in the queue, at this place.
+    Queued(usize),
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    nodes: Vec<Queued>,
+}
+
+struct Queued {
+    bytes: Box<NodeBytes>,
+    /// Slots whose child is in the queue: slot number, place in the queue.
+    gaps: Vec<(usize, usize)>,
+}
+
+impl Queue {
+    pub(crate) fn is_full(&self) -> bool {
+        self.nodes.len() >= LENGTH
+    }
+
+    /// Adds a finished node; children in the queue are before it. Returns its place.
+    pub(crate) fn push(&mut self, bytes: Box<NodeBytes>, gaps: Vec<(usize, usize)>) -> Target {
+        self.nodes.push(Queued { bytes, gaps });
+        Target::Queued(self.nodes.len() - 1)
+    }
+
+    /// Writes all nodes, and keeps them in the cache. Returns the pointers to them, by place.
+    pub(crate) fn write(&mut self, reader: &Reader, alloc: &mut dyn NodeAlloc) -> Result<Vec<NodePtr>> {
+        let mut ptrs: Vec<NodePtr> = Vec::with_capacity(self.nodes.len());
+        let mut nodes = self.nodes.drain(..);
+        while nodes.len() > 0 {
+            let most = u32::try_from(nodes.len()).unwrap_or(1).saturating_mul(NODE_BLOCKS);
+            let run = alloc.alloc(NODE_BLOCKS, most, NODE_BLOCKS).map_err(|e| Error::alloc(e, NODE_BLOCKS))?;
+            let count = (run.len / NODE_BLOCKS).max(1) as usize;
+            let mut placed = Vec::with_capacity(count);
+            for (mut queued, index) in nodes.by_ref().take(count).zip(0u64..) {
+                for (slot, child) in queued.gaps {
+                    if let Some(ptr) = ptrs.get(child) {
+                        node::set_child(&mut queued.bytes, slot, ptr);
+                    }
+                }
+                let block = BlockNo(run.start.0 + index * u64::from(NODE_BLOCKS));
+                let ptr = node::place(&mut queued.bytes, reader.volume, block);
+                ptrs.push(ptr);
+                placed.push((ptr, queued.bytes));
+            }
+            let parts: Vec<&[u8]> = placed.iter().map(|(_, bytes)| &bytes[..]).collect();
+            let offset = run.start.byte_offset();
+            reader.device.write_all_at(&parts, offset)?;
+            reader.device.start_writeback(offset, parts.len() as u64 * vexfs_format::NODE_SIZE as u64);
+            for (ptr, bytes) in placed {
+                reader.cache.insert(Arc::new(Node::new(ptr, bytes)));
+            }
+        }
+        Ok(ptrs)
+    }
+}
