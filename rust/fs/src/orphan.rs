@@ -1,0 +1,108 @@
+//! Inodes without a name, and work on an inode that does not fit one transaction.
+//!
+//! Invariant: an inode whose link count is 0 and that is in the tree after a commit has an orphan item. Each step
+//! is a transaction of bounded size that only gives space back, so a full volume can do it too.
+
+use vexfs_format::orphan::Work;
+use vexfs_format::{FileType, Ino, Inode, Orphan, kinds, objects};
+use vexfs_format::Key;
+use vexfs_store::{Durability, Isolation, Read};
+
+use crate::{Caller, Error, Fs, FsTx, Result, data, keys};
+
+/// Says that the inode is still to be removed.
+pub(crate) fn put(tx: &mut FsTx, ino: Ino, inode: &Inode) {
+    let orphan = Orphan { generation: inode.generation, work: Work::Remove };
+    tx.store.put(keys::orphan(ino), orphan.encode());
+}
+
+/// Removes up to `budget` items of an inode without a name; says whether it is gone altogether.
+pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut usize) -> Result<bool> {
+    if !remove_xattrs(tx, ino, budget)? {
+        return Ok(false);
+    }
+    if inode.file_type != FileType::Directory && !data::remove_some(tx, ino, inode, budget)? {
+        return Ok(false);
+    }
+    tx.store.delete(keys::inode(ino));
+    tx.store.touch(keys::live(ino));
+    tx.store.free_inode(ino);
+    Ok(true)
+}
+
+fn remove_xattrs(tx: &mut FsTx, ino: Ino, budget: &mut usize) -> Result<bool> {
+    let (first, last) = (keys::xattr(ino, 0), keys::xattr(ino, u64::MAX));
+    let keys: Vec<Key> = tx.store.range(first, last).take(*budget).map(|item| item.map(|(key, _)| key)).collect::<Result<_, _>>()?;
+    *budget -= keys.len();
+    keys.into_iter().for_each(|key| tx.store.delete(key));
+    Ok(*budget > 0)
+}
+
+/// Does one step of what is left to do for the inode; says whether that was all.
+fn step(tx: &mut FsTx, ino: Ino) -> Result<bool> {
+    let Some(value) = tx.store.get(keys::orphan(ino))? else { return Ok(true) };
+    let orphan = Orphan::parse(&value).map_err(|source| Error::Damaged { ino, source })?;
+    let mut budget = tx.fs.removal_budget();
+    let done = match (tx.find_inode(ino)?, orphan.work) {
+        (Some(inode), Work::Remove) if inode.nlink == 0 => remove_some(tx, ino, &inode, &mut budget)?,
+        (Some(inode), Work::Truncate { size }) => data::truncate_some(tx, ino, &inode, size, &mut budget)?,
+        _ => true,
+    };
+    if done {
+        tx.store.delete(keys::orphan(ino));
+    }
+    Ok(done)
+}
+
+impl Fs {
+    /// How many items one step may remove, so that it is a small part of the log of even the smallest volume.
+    pub(crate) fn removal_budget(&self) -> usize {
+        let bytes = self.store().geometry().journal.bytes() / 32;
+        usize::try_from(bytes / 64).unwrap_or(usize::MAX).clamp(64, 8192)
+    }
+
+    /// Finishes what is left to do for the inode. Should that fail, it stays an orphan, and is tried again when
+    /// space runs out, at close, or at the next open.
+    pub(crate) fn finish_soon(&self, ino: Ino) {
+        if self.finish(ino).is_err() {
+            self.unfinished().lock().push(ino);
+        }
+    }
+
+    fn finish(&self, ino: Ino) -> Result<()> {
+        let caller = Caller::root();
+        loop {
+            let mut tx = self.begin(&caller, Isolation::Snapshot)?;
+            match step(&mut tx, ino).and_then(|done| tx.commit(Durability::Visible).map(|_| done)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.is_conflict() => std::thread::yield_now(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The inodes that have an orphan item, at most `limit`, from `first` on.
+    pub(crate) fn orphans(&self, first: Ino, limit: usize) -> Result<Vec<Ino>> {
+        let (from, to) = (keys::orphan(first), Key::new(objects::ORPHANS, kinds::ORPHAN, u64::MAX));
+        let view = self.store().view();
+        let inos = view.range(from, to).take(limit).map(|item| item.map(|(key, _)| Ino(key.offset)));
+        Ok(inos.collect::<Result<_, _>>()?)
+    }
+
+    /// Finishes the orphans that a crash left, a few at a time, until all are done or the volume is closed.
+    pub(crate) fn finish_orphans(&self) -> Result<()> {
+        let mut next = Ino(0);
+        loop {
+            let orphans = self.orphans(next, 256)?;
+            let Some(last) = orphans.last() else { return Ok(()) };
+            next = Ino(last.0.saturating_add(1));
+            for ino in orphans {
+                if self.is_closed() {
+                    return Ok(());
+                }
+                self.finish_soon(ino);
+            }
+        }
+    }
+}
