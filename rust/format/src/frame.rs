@@ -6,7 +6,7 @@
 //! and the header names the checksum of the frame before: together they chain every frame to its past.
 //!
 //! Every frame says where its epoch began and behind whom: a frame belongs to the log only if it continues what
-//! was accepted so far (see [`FrameHeader::predecessor`]), so a frame that was cut off once never counts again.
+//! was accepted so far (see [`FrameHeader::predecessor_epoch`]), so a frame that was cut off once never counts again.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
@@ -17,7 +17,7 @@ use crate::types::{BLOCK_SIZE, CheckpointId, Lsn, Seq};
 use crate::{record, stamp};
 
 /// What tells a frame from other structures.
-pub const FRAME: Structure = Structure::new("journal frame", *b"VxFR", 1);
+pub const FRAME: Structure = Structure::new("journal frame", *b"VexJ", 1);
 
 /// Bytes of a frame before its records.
 pub const FRAME_HEADER: usize = size_of::<FrameHeader>();

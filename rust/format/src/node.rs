@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::pointer::{NodePtr, OutOfLine, RawOutOfLine};
 use crate::record;
 use crate::stamp::{Stamp, Structure};
+pub use crate::types::MAX_VALUE;
 use crate::types::{BlockNo, Key, NODE_BLOCKS, NODE_SIZE, RawKey, Seq};
 
 /// What marks a tree node.
@@ -24,8 +25,6 @@ pub type NodeBytes = [u8; NODE_SIZE];
 pub const NODE_ROOM: usize = NODE_SIZE - size_of::<NodeHeader>();
 /// The longest value that lies in its leaf; longer ones have blocks of their own.
 pub const MAX_INLINE: usize = 2048;
-/// The longest value.
-pub const MAX_VALUE: usize = 65536;
 /// The greatest height of a node above the leaves.
 pub const MAX_LEVEL: u8 = 15;
 

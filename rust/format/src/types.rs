@@ -11,7 +11,7 @@ use crate::record;
 pub const BLOCK_SIZE: usize = 4096;
 /// The bytes of a block.
 pub type Block = [u8; BLOCK_SIZE];
-/// The most bytes of an item's value.
+/// The longest value of an item.
 pub const MAX_VALUE: usize = 65536;
 /// Bytes in a tree node.
 pub const NODE_SIZE: usize = 16384;

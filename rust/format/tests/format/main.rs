@@ -6,6 +6,7 @@
 mod byte_maps;
 mod geometry;
 mod hostile;
+mod log_and_tree;
 mod names;
 mod refusals;
 mod round_trip;

@@ -8,7 +8,7 @@ use vexfs_format::*;
 fn hashes_leave_room_for_slots_and_for_the_first_places() {
     for number in 0..10_000u32 {
         let hash = name::hash(&[3; 16], &number.to_le_bytes());
-        assert!(hash >= 256 && hash % 256 == 0 && hash < 1 << 63);
+        assert!(hash >= 256 && hash.is_multiple_of(256) && hash < 1 << 63);
     }
 }
 
