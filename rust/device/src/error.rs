@@ -47,7 +47,7 @@ pub enum Error {
     },
 
     /// Somebody else has the volume open.
-    #[error("{name}: is in use {}; close it there first", by(.holder))]
+    #[error("{name}: is in use {}", by(.holder))]
     Busy {
         /// The device.
         name: String,
@@ -92,6 +92,15 @@ pub enum Error {
         name: String,
         /// What it is.
         kind: &'static str,
+    },
+
+    /// The path itself cannot be used: too long, or a loop of symbolic links.
+    #[error("{name}: this path cannot be used: {errno}; choose another")]
+    BadPath {
+        /// The path.
+        name: String,
+        /// The host's reason.
+        errno: Errno,
     },
 
     /// The host does not let this user at it.
@@ -151,6 +160,7 @@ impl Error {
             Self::IsDirectory { .. } => "is_directory",
             Self::NotADirectory { .. } => "not_a_directory",
             Self::NotAFile { .. } => "not_a_file",
+            Self::BadPath { .. } => "bad_path",
             Self::Permission { .. } => "permission",
             Self::NoHostSpace { .. } => "no_host_space",
             Self::ReadOnly { .. } => "read_only",
@@ -163,7 +173,7 @@ impl Error {
     #[must_use]
     pub const fn errno(&self) -> i32 {
         match self {
-            Self::Io { errno, .. } => errno.raw_os_error(),
+            Self::Io { errno, .. } | Self::BadPath { errno, .. } => errno.raw_os_error(),
             Self::Truncated { .. } => libc::EIO,
             Self::Busy { .. } => libc::EBUSY,
             Self::NotFound { .. } => libc::ENOENT,
@@ -186,6 +196,7 @@ impl Error {
             Errno::EXIST => Self::Exists { name },
             Errno::ISDIR => Self::IsDirectory { name },
             Errno::NOTDIR => Self::NotADirectory { name },
+            Errno::LOOP | Errno::NAMETOOLONG => Self::BadPath { name, errno },
             Errno::ACCESS | Errno::PERM => Self::Permission { name, action },
             Errno::NOSPC | Errno::DQUOT => Self::NoHostSpace { name, action },
             Errno::ROFS => Self::ReadOnly { name },
@@ -197,9 +208,9 @@ impl Error {
 
 fn by(holder: &Option<Holder>) -> String {
     match holder {
-        Some(h) if h.pid == std::process::id() => "by this very process".into(),
-        Some(h) if h.command.is_empty() => format!("by process {}", h.pid),
-        Some(h) => format!("by process {} ({})", h.pid, h.command),
-        None => "by another process".into(),
+        Some(h) if h.pid == std::process::id() => "by this very process; close it first".into(),
+        Some(h) if h.command.is_empty() => format!("by process {}; close it there first", h.pid),
+        Some(h) => format!("by process {} ({}); close it there first", h.pid, h.command),
+        None => "by another process or a mount; close or unmount it there first".into(),
     }
 }

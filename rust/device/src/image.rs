@@ -97,11 +97,13 @@ impl Image {
     pub fn zero(&mut self, offset: u64, len: u64) {
         let end = offset.saturating_add(len).min(self.len);
         let block = BLOCK_SIZE as u64;
-        let (first, last) = (offset.div_ceil(block), end / block);
+        // Behind the end there is nothing to keep.
+        let (first, last) = (offset.div_ceil(block), if end == self.len { u64::MAX } else { end / block });
         if first < last {
             drop_blocks(&mut self.root, self.height, 0, first, last);
         }
-        let edges = [(offset, end.min(first.saturating_mul(block))), ((last * block).max(offset), end)];
+        let edges =
+            [(offset, end.min(first.saturating_mul(block))), (last.saturating_mul(block).max(offset), end)];
         for (from, to) in edges {
             if let Some(bytes) = usize::try_from(to.saturating_sub(from)).ok().and_then(|n| ZERO.get(..n)) {
                 self.write(bytes, from);

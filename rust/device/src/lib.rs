@@ -9,6 +9,7 @@ pub mod file;
 mod image;
 mod map;
 mod memory;
+pub mod sim;
 
 mod sys;
 
@@ -18,6 +19,7 @@ pub use file::{Access, FileDevice};
 pub use image::Image;
 pub use map::Map;
 pub use memory::MemoryDevice;
+pub use sim::SimDevice;
 
 /// Offsets, lengths and buffers that are multiples of this can go past the host's page cache.
 pub const ALIGNMENT: usize = 4096;

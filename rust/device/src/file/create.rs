@@ -69,7 +69,11 @@ fn take_existing(path: &Path, len: u64, force: bool) -> Result<FileDevice> {
         return Err(Error::Exists { name: device.name() });
     }
     if !device.is_block_device {
-        rustix::fs::ftruncate(device.fd(), 0).map_err(|errno| device.error("empty it".into(), errno))?;
+        // Growing comes first: a length that the host cannot give is refused before anything is lost.
+        for step in [len.max(device.len), 0] {
+            rustix::fs::ftruncate(device.fd(), step)
+                .map_err(|errno| device.error(format!("be made {len} bytes long"), errno))?;
+        }
         size_and_settle(&mut device, len)?;
     }
     Ok(device)
