@@ -6,7 +6,7 @@ use vexfs_format::{BlockNo, CheckpointId, Lsn};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the store.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Another transaction changed what this one read or wrote.
@@ -22,18 +22,25 @@ pub enum Error {
     #[error("all inode numbers of the volume are in use: remove files or make the volume larger")]
     NoInodes,
     /// The transaction is larger than a quarter of the log.
-    #[error("the transaction needs {bytes} bytes of log, the limit of this volume is {limit}: split it, or make the volume with a larger journal")]
+    #[error(
+        "the transaction needs {bytes} bytes of log, the limit of this volume is {limit}: split it, or make the volume with a larger journal"
+    )]
     TooLarge {
         /// What it needs.
         bytes: u64,
         /// A quarter of the log.
         limit: u64,
     },
+    /// The log or the memory for changes is held by a reader that does not end.
+    #[error("no room in the log or in memory: a view that is open for long holds it; end it and try again")]
+    Stalled,
     /// The volume was opened for reading.
     #[error("the volume is open for reading only: open it with mode \"rw\"")]
     ReadOnly,
     /// A write or flush failed earlier; nothing is written any more.
-    #[error("the volume turned read-only after a failed write ({reason}): close it and open it again, which recovers what was committed")]
+    #[error(
+        "the volume turned read-only after a failed write ({reason}): close it and open it again, which recovers what was committed"
+    )]
     Failed {
         /// What failed first.
         reason: String,
@@ -49,6 +56,38 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The device is shorter than the volume on it.
+    #[error(
+        "{name} is cut short: the volume has {need} bytes, the device {have}; restore the image from a copy"
+    )]
+    Truncated {
+        /// The device.
+        name: String,
+        /// Bytes that it has.
+        have: u64,
+        /// Bytes of the volume.
+        need: u64,
+    },
+    /// The volume uses features that this version may read but not write.
+    #[error(
+        "the volume uses features that this version cannot write (bits {bits:#x}): open it with mode \"r\", or use a newer version"
+    )]
+    UnknownFeatures {
+        /// The unknown bits.
+        bits: u64,
+    },
+    /// The system gave no random numbers.
+    #[error("the system gave no random numbers: {reason}")]
+    Random {
+        /// Its reason.
+        reason: String,
+    },
+    /// The system gave no threads.
+    #[error("the system gave no threads for recovery: {reason}")]
+    Threads {
+        /// Its reason.
+        reason: String,
+    },
     /// No checkpoint descriptor is valid.
     #[error("no checkpoint of the volume can be read ({reason}): run `vexfs fsck`")]
     NoCheckpoint {
@@ -56,7 +95,9 @@ pub enum Error {
         reason: String,
     },
     /// The log is damaged where it had been durable.
-    #[error("the log is damaged at {lsn} ({reason}): committed transactions from there on cannot be read; run `vexfs fsck`")]
+    #[error(
+        "the log is damaged at {lsn} ({reason}): committed transactions from there on cannot be read; run `vexfs fsck`"
+    )]
     LogDamaged {
         /// The first position that cannot be read.
         lsn: Lsn,
@@ -64,7 +105,9 @@ pub enum Error {
         reason: String,
     },
     /// A checkpoint that had been durable cannot be read.
-    #[error("checkpoint {named} was made durable but the newest that can be read is {found}: run `vexfs fsck`")]
+    #[error(
+        "checkpoint {named} was made durable but the newest that can be read is {found}: run `vexfs fsck`"
+    )]
     CheckpointLost {
         /// The one that the log names.
         named: CheckpointId,
@@ -112,10 +155,15 @@ impl Error {
             Self::NoSpace => "no_space",
             Self::NoInodes => "no_inodes",
             Self::TooLarge { .. } => "too_large",
+            Self::Stalled => "stalled",
             Self::ReadOnly => "read_only",
             Self::Failed { .. } => "failed",
             Self::Closed => "closed",
             Self::NotAVolume { .. } => "not_a_volume",
+            Self::Truncated { .. } => "truncated",
+            Self::UnknownFeatures { .. } => "unknown_features",
+            Self::Random { .. } => "no_random",
+            Self::Threads { .. } => "no_threads",
             Self::NoCheckpoint { .. } => "no_checkpoint",
             Self::LogDamaged { .. } => "log_damaged",
             Self::CheckpointLost { .. } => "checkpoint_lost",

@@ -46,7 +46,6 @@ pub(crate) struct Freed {
 pub(crate) struct Memtable {
     entries: SkipMap<VersionedKey, Version>,
     bytes: AtomicU64,
-    logged: AtomicU64,
     last: AtomicU64,
     pub(crate) space: Mutex<SpaceChanges>,
 }
@@ -56,9 +55,6 @@ impl Memtable {
     pub(crate) fn insert(&self, key: Key, seq: Seq, version: Version) {
         let len = version.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.bytes.fetch_add(len + ENTRY_OVERHEAD, Ordering::Relaxed);
-        if key.kind < vexfs_format::kinds::FIRST_VOLATILE {
-            self.logged.fetch_add(1, Ordering::Relaxed);
-        }
         self.last.store(seq.0, Ordering::Relaxed);
         self.entries.insert((key, Reverse(seq)), version);
     }
@@ -106,12 +102,13 @@ impl Memtable {
             if version_seq > seq {
                 continue;
             }
-            match found.last_mut() {
-                // Older versions of a key come first on the way down: a newer one replaces them.
-                Some((last, version)) if *last == key => *version = entry.value().clone(),
-                _ if found.len() == limit => break,
-                _ => found.push((key, entry.value().clone())),
+            // Older versions of a key come first on the way down: a newer one replaces them.
+            if found.last().is_some_and(|(last, _)| *last == key) {
+                found.pop();
+            } else if found.len() == limit {
+                break;
             }
+            found.push((key, entry.value().clone()));
         }
         found
     }
@@ -134,9 +131,9 @@ impl Memtable {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Versions that are not tokens: never fewer than the keys that a checkpoint will merge.
-    pub(crate) fn logged(&self) -> u64 {
-        self.logged.load(Ordering::Relaxed)
+    /// Whether nothing was ever committed into it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.last() == Seq(0)
     }
 
     /// The sequence of the newest version of any key.
@@ -179,7 +176,10 @@ mod tests {
         table.insert(key(3), Seq(2), bytes("c"));
         assert_eq!(table.ascending(key(2), key(9), Seq(5), 9), vec![(key(3), bytes("c"))]);
         assert_eq!(table.descending(key(0), key(2), Seq(5), 9), vec![(key(1), bytes("a"))]);
-        assert_eq!(table.descending(key(0), key(9), Seq(9), 2), vec![(key(3), bytes("c")), (key(2), bytes("late"))]);
+        assert_eq!(
+            table.descending(key(0), key(9), Seq(9), 2),
+            vec![(key(3), bytes("c")), (key(2), bytes("late"))]
+        );
         assert_eq!(table.ascending(key(2), key(2), Seq(5), 9), vec![]);
         assert!(table.changed_in(key(2), key(3), Seq(5)));
         assert!(!table.changed_in(key(3), key(4), Seq(5)));

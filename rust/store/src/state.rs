@@ -62,7 +62,13 @@ impl State {
     }
 
     /// The layers' items in the range, uppermost first.
-    pub(crate) fn layers(&self, inner: &Inner, range: (Key, Key), seq: Seq, direction: Direction) -> Vec<Layer<'static>> {
+    pub(crate) fn layers(
+        &self,
+        inner: &Inner,
+        range: (Key, Key),
+        seq: Seq,
+        direction: Direction,
+    ) -> Vec<Layer<'static>> {
         let mut layers: Vec<Layer<'static>> = vec![Box::new(Items::new(&self.active, range, seq, direction))];
         layers.extend(self.frozen.as_ref().map(|frozen| frozen.layer(range, seq, direction)));
         let known = |item: vexfs_tree::Result<(Key, vexfs_tree::Value)>| {

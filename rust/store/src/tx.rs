@@ -109,7 +109,12 @@ impl Tx {
     ///
     /// # Errors
     /// The device; an impossible length is [`Error::Corrupt`].
-    pub fn write_blocks(&mut self, to: &mut Reservation, bytes: &[u8], checksums: &[u32]) -> Result<BlockRun> {
+    pub fn write_blocks(
+        &mut self,
+        to: &mut Reservation,
+        bytes: &[u8],
+        checksums: &[u32],
+    ) -> Result<BlockRun> {
         let run = self.take(to, bytes.len() / BLOCK_SIZE)?;
         if checksums.len() * BLOCK_SIZE != bytes.len() {
             return Err(Error::Corrupt { what: "blocks and checksums differ in number".into() });
@@ -125,7 +130,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the reservation is shorter.
-    pub fn place(&mut self, from: &mut Reservation, blocks: u32, checksums: Option<&[u32]>) -> Result<BlockRun> {
+    pub fn place(
+        &mut self,
+        from: &mut Reservation,
+        blocks: u32,
+        checksums: Option<&[u32]>,
+    ) -> Result<BlockRun> {
         let run = self.take(from, blocks as usize)?;
         self.writes.place(Placed { run, digest: checksums.map(digest) });
         Ok(run)

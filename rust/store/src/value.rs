@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use vexfs_device::Map;
+use vexfs_format::Lsn;
+
+use crate::run::Run;
 
 /// The bytes behind a key. Cheap to clone; keeps what holds the bytes (memtable entry, tree node, mapped log)
 /// alive.
@@ -15,12 +17,12 @@ pub struct Value(Held);
 enum Held {
     Memory(Arc<[u8]>),
     Tree(vexfs_tree::Value),
-    Log { map: Map, start: usize, len: usize },
+    Log { run: Arc<Run>, start: Lsn, len: usize },
 }
 
 impl Value {
-    pub(crate) fn from_log(map: Map, start: usize, len: usize) -> Self {
-        Self(Held::Log { map, start, len })
+    pub(crate) fn in_log(run: Arc<Run>, start: Lsn, len: usize) -> Self {
+        Self(Held::Log { run, start, len })
     }
 }
 
@@ -31,7 +33,7 @@ impl Deref for Value {
         match &self.0 {
             Held::Memory(bytes) => bytes,
             Held::Tree(value) => value,
-            Held::Log { map, start, len } => map.get(*start..start.wrapping_add(*len)).unwrap_or_default(),
+            Held::Log { run, start, len } => run.bytes(*start, *len),
         }
     }
 }

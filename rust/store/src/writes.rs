@@ -130,19 +130,32 @@ impl WriteSet {
     }
 
     /// What a reader of this transaction sees of `key` over what is `committed`; `None`: nothing written here.
-    pub(crate) fn seen(&self, key: Key, committed: impl FnOnce() -> crate::Result<Option<Value>>) -> Option<crate::Result<Option<Value>>> {
+    pub(crate) fn seen(
+        &self,
+        key: Key,
+        committed: impl FnOnce() -> crate::Result<Option<Value>>,
+    ) -> Option<crate::Result<Option<Value>>> {
         match self.keys.get(&key)? {
             Write::Put(bytes) => Some(Ok(Some(Value::from(Arc::clone(bytes))))),
             Write::Delete => Some(Ok(None)),
-            Write::Merge(changes) => Some(committed().map(|value| merged(changes, value.as_deref()).map(Value::from))),
+            Write::Merge(changes) => {
+                Some(committed().map(|value| merged(changes, value.as_deref()).map(Value::from)))
+            }
             Write::Token => None,
         }
     }
 
     /// The written keys in `from..=to`, without tokens.
     pub(crate) fn range(&self, from: Key, to: Key) -> impl DoubleEndedIterator<Item = (Key, &Write)> {
-        let bounds = if from <= to { (Bound::Included(from), Bound::Included(to)) } else { (Bound::Included(from), Bound::Excluded(from)) };
-        self.keys.range(bounds).filter(|(_, write)| !matches!(write, Write::Token)).map(|(key, write)| (*key, write))
+        let bounds = if from <= to {
+            (Bound::Included(from), Bound::Included(to))
+        } else {
+            (Bound::Included(from), Bound::Excluded(from))
+        };
+        self.keys
+            .range(bounds)
+            .filter(|(_, write)| !matches!(write, Write::Token))
+            .map(|(key, write)| (*key, write))
     }
 
     pub(crate) fn savepoint(&mut self) -> Savepoint {

@@ -1,0 +1,275 @@
+//! Recovery: from the newest checkpoint and the log behind it to a state that can be read at once.
+//!
+//! What the log holds becomes a [`Run`], an immutable layer over the tree; nothing is merged before the store is
+//! usable. Recovery changes nothing on the device but to write once more, byte for byte, what it accepted, so a
+//! crash during recovery finds what the crash before it left. The result does not depend on the number of workers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use vexfs_device::Device;
+use vexfs_format::redo::{FreeRun, SetRun};
+use vexfs_format::{BLOCK_SIZE, Descriptor, Geometry, Ino, Lsn, Seq, kinds};
+use vexfs_journal::{Ending, Position, Record, Region, Scan, ScanFrom, ScanOptions};
+
+use crate::admission::Growth;
+use crate::memtable::{Freed, SpaceChanges};
+use crate::options::Options;
+use crate::run::{Entry, Run};
+use crate::tx::digest;
+use crate::{Error, Result};
+
+/// What recovery found and did.
+#[derive(Clone, Debug, Default)]
+pub struct RecoveryReport {
+    /// The volume had been closed: there was nothing to recover.
+    pub clean: bool,
+    /// The checkpoint that it began from.
+    pub checkpoint: u64,
+    /// Frames of the log that count.
+    pub frames: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Operations on keys in those.
+    pub operations: u64,
+    /// Bytes of log.
+    pub bytes: u64,
+    /// Data blocks that were compared with their checksums.
+    pub verified_blocks: u64,
+    /// Why the log ends where it ends, if something lies behind it that does not count.
+    pub cut: Option<String>,
+    /// Threads used.
+    pub workers: usize,
+    /// How long each phase took.
+    pub phases: Vec<(&'static str, Duration)>,
+}
+
+impl RecoveryReport {
+    /// How long it took.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.phases.iter().map(|(_, elapsed)| *elapsed).sum()
+    }
+}
+
+/// What a store goes on from.
+pub(crate) struct Recovered {
+    pub run: Option<Arc<Run>>,
+    pub space: SpaceChanges,
+    pub growth: Growth,
+    /// The newest transaction.
+    pub last: Seq,
+    pub unique_high: u64,
+    pub end: Position,
+    pub report: RecoveryReport,
+    scan: Scan<Part>,
+    /// Runs with data whose durability nobody vouches for.
+    unproved: Vec<SetRun>,
+}
+
+/// What a worker makes of its part of the log.
+#[derive(Debug, Default)]
+struct Part {
+    entries: Vec<Entry>,
+    sets: Vec<(Lsn, SetRun)>,
+    frees: Vec<(Lsn, Seq, FreeRun)>,
+    inode_sets: Vec<(Lsn, Ino)>,
+    inode_frees: Vec<(Lsn, Ino)>,
+    records: Vec<(Lsn, Seq)>,
+    value_bytes: u64,
+    volatile: bool,
+}
+
+impl Part {
+    fn add(&mut self, record: &Record<'_>) {
+        let (at, seq) = (record.position, record.view.seq());
+        for (position, op) in record.ops() {
+            self.entries.push(Entry::new(op.key, position));
+            self.value_bytes =
+                self.value_bytes.saturating_add(op.value.map_or(0, |value| value.len() as u64));
+            self.volatile |= op.key.kind >= kinds::FIRST_VOLATILE;
+        }
+        self.sets.extend(record.view.sets().map(|set| (at, set)));
+        self.frees.extend(record.view.frees().map(|free| (at, seq, free)));
+        self.inode_sets.extend(record.view.inode_sets().map(|ino| (at, ino)));
+        self.inode_frees.extend(record.view.inode_frees().map(|ino| (at, ino)));
+        self.records.push((at, seq));
+    }
+
+    fn drop_from(&mut self, end: Lsn) {
+        self.entries.retain(|entry| entry.position() < end);
+        self.sets.retain(|(at, _)| *at < end);
+        self.frees.retain(|(at, ..)| *at < end);
+        self.inode_sets.retain(|(at, _)| *at < end);
+        self.inode_frees.retain(|(at, _)| *at < end);
+        self.records.retain(|(at, _)| *at < end);
+    }
+}
+
+struct Clock {
+    last: Instant,
+    phases: Vec<(&'static str, Duration)>,
+}
+
+impl Clock {
+    fn lap(&mut self, phase: &'static str) {
+        self.phases.push((phase, self.last.elapsed()));
+        self.last = Instant::now();
+    }
+}
+
+/// Replays the log behind `checkpoint`, in memory.
+pub(crate) fn recover(
+    device: &dyn Device,
+    geometry: &Geometry,
+    volume: u64,
+    checkpoint: &Descriptor,
+    options: &Options,
+) -> Result<Recovered> {
+    let mut clock = Clock { last: Instant::now(), phases: Vec::new() };
+    let position = Position { lsn: checkpoint.lsn, crc: checkpoint.chain_crc, epoch: checkpoint.epoch };
+    let from = ScanFrom { volume, position, checkpoint: checkpoint.id };
+    let workers = options.workers.unwrap_or_else(default_workers).max(1);
+    let scanning = ScanOptions { workers, ..ScanOptions::default() };
+    let mut scan = vexfs_journal::scan(device, region(geometry), from, &scanning, Part::add)?;
+    scan.log.map().check()?;
+    clock.lap("read log");
+    if let Ending::Damage { lsn, reason } = &scan.ending {
+        return Err(Error::LogDamaged { lsn: *lsn, reason: reason.to_string() });
+    }
+    let pool = pool(workers)?;
+    let verified_blocks = pool.install(|| verify_data(device, geometry, &mut scan))?;
+    clock.lap("verify data");
+    let parts = std::mem::take(&mut scan.parts);
+    if parts.iter().any(|part| part.volatile) {
+        return Err(Error::Corrupt { what: "journal: a record holds a key that is never logged".into() });
+    }
+    let transactions: u64 = parts.iter().map(|part| part.records.len() as u64).sum();
+    let operations: u64 = parts.iter().map(|part| part.entries.len() as u64).sum();
+    let growth = Growth {
+        keys: operations,
+        bytes: parts.iter().map(|part| part.value_bytes).sum(),
+        frees: parts.iter().map(|part| part.frees.len() as u64).sum(),
+    };
+    let last = parts
+        .iter()
+        .filter_map(|part| part.records.last())
+        .map(|(_, seq)| *seq)
+        .fold(checkpoint.seq, Seq::max);
+    let (space, unproved) = space_changes(geometry, &parts, scan.data_durable)?;
+    let entries = parts.into_iter().map(|part| part.entries).collect::<Vec<_>>();
+    let log = scan.log.clone();
+    let run = pool.install(|| (transactions > 0).then(|| Arc::new(Run::new(entries.concat(), log))));
+    clock.lap("sort");
+    let report = RecoveryReport {
+        clean: transactions == 0 && scan.ending == Ending::Clean,
+        checkpoint: checkpoint.id.0,
+        frames: scan.frames.len() as u64,
+        transactions,
+        operations,
+        bytes: scan.end.lsn.0.saturating_sub(checkpoint.lsn.0),
+        verified_blocks,
+        cut: match &scan.ending {
+            Ending::Cut { lsn, reason } => Some(format!("at {lsn}: {reason}")),
+            _ => None,
+        },
+        workers,
+        phases: clock.phases,
+    };
+    let unique_high = checkpoint.unique_high.max(scan.unique_high);
+    Ok(Recovered { run, space, growth, last, unique_high, end: scan.end, report, scan, unproved })
+}
+
+/// Where on the device the log lies.
+pub(crate) fn region(geometry: &Geometry) -> Region {
+    Region::new(geometry.journal.start.byte_offset(), geometry.journal.bytes())
+}
+
+/// The number of workers when none is asked for.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(16)
+}
+
+fn pool(workers: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .build()
+        .map_err(|error| Error::Threads { reason: error.to_string() })
+}
+
+/// Cuts the log before the first frame that names data which is not there. Returns the blocks compared.
+fn verify_data(device: &dyn Device, geometry: &Geometry, scan: &mut Scan<Part>) -> Result<u64> {
+    let durable = scan.data_durable;
+    let unproved: Vec<(Lsn, SetRun)> = scan
+        .parts
+        .iter()
+        .flat_map(|part| &part.sets)
+        .filter(|(at, set)| *at >= durable && set.crc.is_some())
+        .copied()
+        .collect();
+    let bad: Vec<Lsn> = unproved
+        .par_iter()
+        .map(|(at, set)| Ok((!holds(device, geometry, set)?).then_some(*at)))
+        .filter_map(Result::transpose)
+        .collect::<Result<_>>()?;
+    if let Some(first) = bad.into_iter().min()
+        && let Some(index) = scan.frames.iter().rposition(|frame| frame.lsn <= first)
+    {
+        scan.cut_before(index);
+        let end = scan.end.lsn;
+        scan.parts.iter_mut().for_each(|part| part.drop_from(end));
+    }
+    Ok(unproved.iter().map(|(_, set)| u64::from(set.run.len)).sum())
+}
+
+/// Whether the run's blocks hold what the log says.
+fn holds(device: &dyn Device, geometry: &Geometry, set: &SetRun) -> Result<bool> {
+    let Some(expected) = set.crc else { return Ok(true) };
+    if !geometry.holds(set.run) {
+        return Err(Error::Corrupt { what: format!("journal: blocks {:?} were never anybody's", set.run) });
+    }
+    let mut bytes = vec![0; set.run.bytes() as usize];
+    device.read_at(&mut bytes, set.run.start.byte_offset())?;
+    let checksums: Vec<u32> = bytes.chunks(BLOCK_SIZE).map(crc32c::crc32c).collect();
+    Ok(digest(&checksums) == expected)
+}
+
+/// The bitmap changes of all records, in order; and the runs with data that is not known durable.
+fn space_changes(geometry: &Geometry, parts: &[Part], durable: Lsn) -> Result<(SpaceChanges, Vec<SetRun>)> {
+    let mut space = SpaceChanges::default();
+    let mut unproved = Vec::new();
+    for part in parts {
+        for (at, set) in &part.sets {
+            if !geometry.holds(set.run) {
+                return Err(Error::Corrupt {
+                    what: format!("journal: blocks {:?} were never anybody's", set.run),
+                });
+            }
+            space.set.push(set.run);
+            if *at >= durable && set.crc.is_some() {
+                unproved.push(*set);
+            }
+        }
+        for (_, freed, free) in &part.frees {
+            space.freed.push(Freed { run: free.run, birth: free.birth, freed: *freed });
+        }
+        space.inode_set.extend(part.inode_sets.iter().map(|(_, ino)| *ino));
+        space.inode_freed.extend(part.inode_frees.iter().map(|(_, ino)| *ino));
+    }
+    Ok((space, unproved))
+}
+
+impl Recovered {
+    /// Makes what was accepted durable: whatever happened to the writes before the crash, it is written again
+    /// where it is and flushed. Not before this may anything follow it.
+    pub(crate) fn prove(&self, device: &dyn Device) -> Result<()> {
+        for set in &self.unproved {
+            let mut bytes = vec![0; set.run.bytes() as usize];
+            device.read_at(&mut bytes, set.run.start.byte_offset())?;
+            device.write_at(&bytes, set.run.start.byte_offset())?;
+        }
+        vexfs_journal::rewrite(device, &self.scan, self.scan.known_durable)?;
+        Ok(device.flush()?)
+    }
+}
