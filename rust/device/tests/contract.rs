@@ -1,5 +1,7 @@
 //! Every device keeps the same promises: a random run of operations against a plain vector.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! The crash states of the simulation obey the rules of a device, and leave none out.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::time::Instant;
 

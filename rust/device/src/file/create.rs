@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Access, FileDevice, open};
 use crate::{ALIGNMENT, Device, Error, Result};
@@ -71,7 +71,7 @@ fn take_existing(path: &Path, len: u64, force: bool) -> Result<FileDevice> {
     if !device.is_block_device {
         // Growing comes first: a length that the host cannot give is refused before anything is lost.
         for step in [len.max(device.len), 0] {
-            rustix::fs::ftruncate(device.fd(), step)
+            retry_on_intr(|| rustix::fs::ftruncate(device.fd(), step))
                 .map_err(|errno| device.error(format!("be made {len} bytes long"), errno))?;
         }
         size_and_settle(&mut device, len)?;
@@ -82,10 +82,10 @@ fn take_existing(path: &Path, len: u64, force: bool) -> Result<FileDevice> {
 /// Gives the file its length and makes it and its name durable.
 fn size_and_settle(device: &mut FileDevice, len: u64) -> Result<()> {
     let failed = |action: &str, errno| Err(device.error(action.into(), errno));
-    if let Err(errno) = rustix::fs::ftruncate(device.fd(), len) {
+    if let Err(errno) = retry_on_intr(|| rustix::fs::ftruncate(device.fd(), len)) {
         return failed(&format!("be made {len} bytes long"), errno);
     }
-    if let Err(errno) = rustix::fs::fsync(device.fd()) {
+    if let Err(errno) = retry_on_intr(|| rustix::fs::fsync(device.fd())) {
         return failed("flush", errno);
     }
     if let Err(errno) = sync_parent(&device.path) {
@@ -98,7 +98,8 @@ fn size_and_settle(device: &mut FileDevice, len: u64) -> Result<()> {
 fn sync_parent(path: &Path) -> Result<(), Errno> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?) {
+    let directory = rustix::fs::open(parent, flags, Mode::empty())?;
+    match retry_on_intr(|| rustix::fs::fsync(&directory)) {
         // Some file systems have nothing to flush for a directory.
         Err(Errno::INVAL) => Ok(()),
         answer => answer,

@@ -91,3 +91,39 @@ impl Direct {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_descriptor_is_of_the_same_file_direct_and_synchronous() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("volume");
+        let file = File::create_new(&path).unwrap();
+        std::fs::rename(&path, directory.path().join("renamed")).unwrap();
+        std::fs::write(&path, b"another").unwrap();
+        let Some(direct) = Direct::of(&file, true) else {
+            println!("skipped: no direct I/O on this file system");
+            return;
+        };
+        let flags = rustix::fs::fcntl_getfl(&direct.file).unwrap();
+        assert!(flags.contains(OFlags::DIRECT | OFlags::DSYNC), "{flags:?}");
+        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        assert_eq!(inode(&direct.file), inode(&file));
+    }
+
+    #[test]
+    fn only_aligned_writes_go_past_the_cache() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::create_new(directory.path().join("volume")).unwrap();
+        let Some(direct) = Direct::of(&file, true) else { return };
+        let buf = AlignedBuf::zeroed(3 * ALIGNMENT);
+        assert!(direct.takes(&buf, 8192));
+        assert!(
+            !direct.takes(&buf, 512) && !direct.takes(&buf[..512], 0) && !direct.takes(&buf[512..4608], 0)
+        );
+        direct.give_up();
+        assert!(!direct.takes(&buf, 8192));
+    }
+}

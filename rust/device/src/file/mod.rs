@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::{Device, Error, Map, Result, check_range, sys, total_len};
 use direct::Direct;
@@ -198,13 +198,7 @@ impl Device for FileDevice {
         if self.access != Access::Write {
             return Ok(());
         }
-        loop {
-            match rustix::fs::fdatasync(self.fd()) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(self.error("flush".into(), errno)),
-            }
-        }
+        retry_on_intr(|| rustix::fs::fdatasync(self.fd())).map_err(|errno| self.error("flush".into(), errno))
     }
 
     fn start_writeback(&self, offset: u64, len: u64) {
@@ -218,16 +212,14 @@ impl Device for FileDevice {
         if len == 0 {
             return Ok(());
         }
-        let answer = if self.is_block_device {
-            sys::block_discard(self.fd(), offset, len)
-        } else {
-            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            rustix::fs::fallocate(self.fd(), punch, offset, len)
-        };
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let answer = retry_on_intr(|| match self.is_block_device {
+            true => sys::block_discard(self.fd(), offset, len),
+            false => rustix::fs::fallocate(self.fd(), punch, offset, len),
+        });
         match answer {
             // A host that cannot discard keeps the old bytes, as a discard may.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOTTY) => Ok(()),
-            Err(Errno::INTR) => self.discard(offset, len),
             Err(errno) => Err(self.error(format!("discard {len} bytes at {offset}"), errno)),
         }
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -44,7 +45,10 @@ pub(super) fn open_existing(path: &Path, access: Access) -> Result<(File, FileTy
 /// Locks an open file and makes a device of it.
 pub(super) fn take(file: File, kind: FileType, path: &Path, access: Access) -> Result<FileDevice> {
     let is_block_device = kind == FileType::BlockDevice;
-    let lock = Lock::take(&file, path, access)?;
+    if access == Access::Write && is_block_device && sys::block_is_read_only(file.as_fd()) {
+        return Err(Error::ReadOnly { name: path.display().to_string() });
+    }
+    let lock = patiently(is_block_device, || Lock::take(&file, path, access))?;
     let mut device = FileDevice {
         direct: None,
         lock,
@@ -59,12 +63,26 @@ pub(super) fn take(file: File, kind: FileType, path: &Path, access: Access) -> R
         file,
     };
     if is_block_device && access == Access::Write {
-        device.claim = Some(claim(&device.file, path)?);
+        device.claim = Some(patiently(true, || claim(&device.file, path))?);
     }
     device.len = len_of(&device.file)
         .map_err(|errno| Error::from_errno(device.path.display().to_string(), "find its size", errno))?;
     device.direct = Direct::of(&device.file, access == Access::Write);
     Ok(device)
+}
+
+/// Tries for a moment when a block device is busy: the system's device manager locks a disk while it looks at it,
+/// which it does whenever one has been written and closed.
+fn patiently<T>(is_block_device: bool, take: impl Fn() -> Result<T>) -> Result<T> {
+    const TRIES: usize = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..if is_block_device { TRIES } else { 0 } {
+        match take() {
+            Err(Error::Busy { .. }) => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+    take()
 }
 
 /// The bytes of a file or block device.
