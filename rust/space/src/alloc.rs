@@ -102,10 +102,12 @@ impl<'a> Search<'a> {
 
     fn run(&self) -> Result<Option<BlockRun>> {
         let floored = self.request.class.respects_floor();
-        if floored && self.stream == Stream::Small && self.space.units.is_scarce() {
-            if let Some(run) = self.from_pieces()? {
-                return Ok(Some(run));
-            }
+        if floored
+            && self.stream == Stream::Small
+            && self.space.units.is_scarce()
+            && let Some(run) = self.pieces()?
+        {
+            return Ok(Some(run));
         }
         let run = match self.full_length(&self.request)? {
             None if self.request.min == self.request.max => None,
@@ -113,7 +115,7 @@ impl<'a> Search<'a> {
             None => self.longest()?,
             found => found,
         };
-        if run.is_none() && floored { self.from_pieces() } else { Ok(run) }
+        if run.is_none() && floored { self.pieces() } else { Ok(run) }
     }
 
     /// A run of full length, or of half of it at the goal.
@@ -122,12 +124,12 @@ impl<'a> Search<'a> {
         let mut passed_over = false;
         for patient in [false, true] {
             for group in self.ring() {
-                if !fits(self.space.hint(group)) && !(self.is_goal(group) && !patient) {
+                let near = self.is_goal(group) && !patient;
+                if !(near || fits(self.space.hint(group))) {
                     continue;
                 }
                 let loaded = self.space.group(group)?;
-                let locked =
-                    if patient || self.is_goal(group) { Some(loaded.lock()) } else { loaded.try_lock() };
+                let locked = if near || patient { Some(loaded.lock()) } else { loaded.try_lock() };
                 let Some(mut busy) = locked else {
                     passed_over = true;
                     continue;
@@ -179,7 +181,7 @@ impl<'a> Search<'a> {
     }
 
     /// A run that breaks no unit.
-    fn from_pieces(&self) -> Result<Option<BlockRun>> {
+    fn pieces(&self) -> Result<Option<BlockRun>> {
         for group in self.ring() {
             if self.space.hint(group).pieces() < self.request.min {
                 continue;

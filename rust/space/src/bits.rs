@@ -110,7 +110,7 @@ impl Bitset {
     /// Whether bit `index` is in use.
     #[must_use]
     pub fn get(&self, index: u32) -> bool {
-        self.word(index / WORD) >> (index % WORD) & 1 == 1
+        (self.word(index / WORD) >> (index % WORD)) & 1 == 1
     }
 
     /// Sets `len` bits from `start`; what lies beyond the end is left out.
@@ -169,13 +169,13 @@ pub(crate) struct BrokenUnits<'a>(&'a Bitset);
 impl Words for BrokenUnits<'_> {
     fn word(&self, index: u32) -> u64 {
         let word = self.0.word(index);
-        word | free_nibbles(word) * 0xf
+        word | (free_nibbles(word) * 0xf)
     }
 }
 
 /// The lowest bit of each nibble of a word that is wholly free.
 const fn free_nibbles(word: u64) -> u64 {
-    !(word | word >> 1 | word >> 2 | word >> 3) & NIBBLES
+    !(word | (word >> 1) | (word >> 2) | (word >> 3)) & NIBBLES
 }
 
 /// The first bit at or behind `from` that is set in `wanted`.

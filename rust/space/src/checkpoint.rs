@@ -52,7 +52,8 @@ impl Space {
             let mut bits = slot::read(&*self.device, &self.geometry, self.volume, place, &live)?;
             self.apply(place, &live, &changes, &mut bits)?;
             let entry = entries.entry(place.group).or_insert(live);
-            slot::write(&*self.device, &self.geometry, self.volume, (place, id), &bits, entry)?;
+            let avoid = live.slot(place.kind);
+            slot::write(&*self.device, &self.geometry, self.volume, (place, id), &bits, avoid, entry)?;
         }
         let changes = entries.into_iter().collect();
         let live = self.table.read();

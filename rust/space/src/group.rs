@@ -118,6 +118,10 @@ impl Busy {
         &self.bits
     }
 
+    pub const fn hint(&self) -> Hint {
+        self.hint
+    }
+
     /// A run for the request: of `max` blocks, or of half of that right at the goal.
     pub fn find(&mut self, request: &Request, goal: Option<u32>) -> Option<(u32, u32)> {
         let need = Need { len: request.max, align: request.align, base: self.base };

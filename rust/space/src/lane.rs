@@ -49,12 +49,28 @@ impl Stream {
 /// What one lane counts.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub allocations: [AtomicU64; Class::COUNT],
-    pub blocks: [AtomicU64; Class::COUNT],
+    classes: [ClassCounters; Class::COUNT],
     pub frees: AtomicU64,
     pub freed_blocks: AtomicU64,
     pub inode_allocations: AtomicU64,
     pub inode_frees: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ClassCounters {
+    pub allocations: AtomicU64,
+    pub blocks: AtomicU64,
+}
+
+impl Counters {
+    pub const fn of(&self, class: Class) -> &ClassCounters {
+        let [data, vector, meta] = &self.classes;
+        match class {
+            Class::Data => data,
+            Class::Vector => vector,
+            Class::Meta => meta,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -99,14 +115,16 @@ impl Lane {
         self.free_blocks.fetch_sub(blocks.into(), Relaxed);
     }
 
+    /// The same undone.
+    pub fn unmarked(&self, blocks: u32) {
+        self.free_blocks.fetch_add(blocks.into(), Relaxed);
+    }
+
     pub fn took(&self, class: Class, blocks: u32) {
         self.free_blocks.fetch_sub(blocks.into(), Relaxed);
-        if let (Some(allocations), Some(total)) =
-            (self.counters.allocations.get(class.index()), self.counters.blocks.get(class.index()))
-        {
-            allocations.fetch_add(1, Relaxed);
-            total.fetch_add(blocks.into(), Relaxed);
-        }
+        let counters = self.counters.of(class);
+        counters.allocations.fetch_add(1, Relaxed);
+        counters.blocks.fetch_add(blocks.into(), Relaxed);
     }
 
     pub fn gave(&self, blocks: u32) {

@@ -37,14 +37,6 @@ impl Class {
     /// How many classes there are.
     pub(crate) const COUNT: usize = 3;
 
-    pub(crate) const fn index(self) -> usize {
-        match self {
-            Self::Data => 0,
-            Self::Vector => 1,
-            Self::Meta => 2,
-        }
-    }
-
     pub(crate) const fn respects_floor(self) -> bool {
         !matches!(self, Self::Meta)
     }

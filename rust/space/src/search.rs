@@ -165,3 +165,6 @@ fn enclosing_buddy(bits: &impl Words, start: u32, need: &Need) -> (u32, u32) {
         len *= 2;
     }
 }
+
+#[cfg(test)]
+mod tests;

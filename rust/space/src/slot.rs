@@ -61,16 +61,17 @@ pub(crate) fn read(
     Ok(bits)
 }
 
-/// Writes the bits to the slot that `entry` does not name and names it there, with all that is counted.
+/// Writes the bits to the slot that is not to be avoided, and puts it into the entry with all that is counted.
 pub(crate) fn write(
     device: &dyn Device,
     geometry: &Geometry,
     volume: u64,
     (place, id): (Place, CheckpointId),
     bits: &Bitset,
+    avoid: Option<LiveSlot>,
     entry: &mut GroupEntry,
 ) -> Result<()> {
-    let side = entry.slot(place.kind).map_or(0, |live| 1 - (live.side & 1));
+    let side = avoid.map_or(0, |live| 1 - (live.side & 1));
     let address: BlockNo = geometry.slot(place.group, place.kind, side);
     let (block, crc) = bitmap::encode(place.kind, place.group, id, bits.words(), volume, address);
     device.write_at(&block, address.byte_offset())?;

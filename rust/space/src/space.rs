@@ -45,7 +45,7 @@ pub struct Space {
 impl Space {
     /// Writes the group table of a new volume: side A, no group written yet.
     pub fn format(device: &dyn Device, geometry: &Geometry, volume: u64) -> Result<TableState> {
-        let birth = Table::at_birth(geometry);
+        let birth = Table::at_birth(geometry, 1);
         Other::unknown(geometry).write(device, (geometry, volume), &birth, CheckpointId(0), Vec::new())
     }
 
@@ -160,9 +160,14 @@ impl Space {
         cell.get().map(|group| &**group).ok_or_else(|| self.no_group(group))
     }
 
+    /// The group's blocks, if they are loaded.
+    pub(crate) fn loaded(&self, group: u32) -> Option<&Group> {
+        self.groups.get(group as usize)?.get().map(|loaded| &**loaded)
+    }
+
     /// What is known of a group without loading it.
     pub(crate) fn hint(&self, group: u32) -> Hint {
-        match self.groups.get(group as usize).and_then(OnceLock::get) {
+        match self.loaded(group) {
             Some(loaded) => loaded.hint(),
             None => self.at_open.get(group as usize).map_or(Hint::default(), |(hint, _)| *hint),
         }

@@ -76,11 +76,11 @@ impl Table {
         Ok(Self { side, entries, written })
     }
 
-    /// The entries of a volume that no checkpoint has written to.
-    pub fn at_birth(geometry: &Geometry) -> Self {
+    /// The entries of a volume that no checkpoint has written to, as if they lay on `side`.
+    pub fn at_birth(geometry: &Geometry, side: u8) -> Self {
         let entries = (0..geometry.group_count).map(|group| GroupEntry::at_birth(geometry, group)).collect();
         let written = vec![CheckpointId(0); geometry.table[0].len as usize];
-        Self { side: 1, entries, written }
+        Self { side, entries, written }
     }
 
     pub fn entries(&self) -> &[GroupEntry] {
