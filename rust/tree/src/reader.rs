@@ -43,6 +43,12 @@ impl Reader {
         Self { device, cache, volume }
     }
 
+    /// The device that it reads and writes.
+    #[must_use]
+    pub const fn device(&self) -> &Arc<dyn Device> {
+        &self.device
+    }
+
     /// The cache that its nodes are in.
     #[must_use]
     pub const fn cache(&self) -> &Arc<NodeCache> {

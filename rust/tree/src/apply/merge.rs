@@ -223,13 +223,12 @@ impl<'a> Merge<'a> {
     fn end(&mut self, level: usize, end: End) -> Result<()> {
         match level.checked_sub(1) {
             None => {
-                for items in self.items.end(end) {
+                while let Some(items) = self.items.end(end) {
                     self.make_leaf(&items)?;
                 }
             }
             Some(index) => {
-                let nodes = self.children.get_mut(index).map(|run| run.end(end)).unwrap_or_default();
-                for entries in nodes {
+                while let Some(entries) = self.children.get_mut(index).and_then(|run| run.end(end)) {
                     self.make_node(level, &entries)?;
                 }
             }

@@ -86,22 +86,20 @@ impl<E: Entry> Pending<E> {
         !self.is_empty() && !self.appended && self.bytes * 4 < self.bytes.div_ceil(NODE_ROOM) * NODE_ROOM * 3
     }
 
-    /// Ends the run: the entries of its last nodes.
-    pub(crate) fn end(&mut self, end: End) -> Vec<Vec<E>> {
-        self.taken = 0;
-        let mut nodes = Vec::new();
-        if self.bytes > NODE_ROOM {
-            let first = match (self.appended, end) {
-                (true, End::Edge) => self.head,
-                (true, End::Inner) => self.most_but(LEAST),
-                (false, _) => self.half(),
-            };
-            nodes.push(self.cut(first));
+    /// Ends the run: the entries of its next node, until there is none.
+    #[must_use]
+    pub(crate) fn end(&mut self, end: End) -> Option<Vec<E>> {
+        if self.is_empty() {
+            self.taken = 0;
+            return None;
         }
-        if !self.is_empty() {
-            nodes.push(self.cut(self.entries.len()));
-        }
-        nodes
+        let count = match (self.bytes > NODE_ROOM, self.appended, end) {
+            (false, ..) => self.entries.len(),
+            (true, true, End::Edge) => self.head,
+            (true, true, End::Inner) => self.most_but(LEAST),
+            (true, false, _) => self.half(),
+        };
+        Some(self.cut(count))
     }
 
     /// How many entries make up half of the bytes, as nearly as can be.
