@@ -1,0 +1,47 @@
+"""The programs that mkfs(8) and fsck(8) look for."""
+
+from __future__ import annotations
+
+import click
+
+from vexfs.cli.check import fsck as fsck_command
+from vexfs.cli.place import IMAGE, SIZE
+from vexfs.cli.verb import Format, run
+from vexfs.cli.volume import JSON, make
+
+__all__ = ["fsck", "mkfs"]
+
+
+@click.command(cls=Format)
+@click.argument("device", type=IMAGE)
+@click.argument("size", type=SIZE, required=False)
+@click.option("--size", "size_option", type=SIZE, help="As the second argument.")
+@click.option("-L", "--label", default="", help="A name for people.")
+@click.option("--journal-size", type=SIZE, help="Of the log; 1/32 of the volume if not given.")
+@click.option("-f", "-F", "--force", is_flag=True, help="Format although there is something already.")
+@click.option("-v", "--verbose", is_flag=True, hidden=True, help="Accepted for mkfs(8); changes nothing.")
+@click.option("-V", "--version", is_flag=True, hidden=True, help="Accepted for mkfs(8); changes nothing.")
+@JSON
+def mkfs_command(
+    device: str,
+    size: int | None,
+    size_option: int | None,
+    label: str,
+    journal_size: int | None,
+    force: bool,
+    verbose: bool,
+    version: bool,
+    as_json: bool,
+) -> None:
+    """Format a file or block device as a VexFS volume."""
+    make(device, size if size is not None else size_option, label, journal_size, force, as_json)
+
+
+def mkfs() -> None:
+    """The program `mkfs.vexfs`."""
+    run(mkfs_command, "mkfs.vexfs")
+
+
+def fsck() -> None:
+    """The program `fsck.vexfs`."""
+    run(fsck_command, "fsck.vexfs")

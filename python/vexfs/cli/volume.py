@@ -1,0 +1,116 @@
+"""Commands about a volume as a whole: mkfs, tune, info, df, stats, checkpoint."""
+
+from __future__ import annotations
+
+import click
+
+import vexfs
+from vexfs.cli.place import IMAGE, SIZE
+from vexfs.cli.show import print_json, print_report, print_rows
+from vexfs.cli.verb import Format, Verb, fail
+from vexfs.sizes import format_size
+
+__all__ = ["checkpoint", "df", "info", "make", "mkfs", "stats", "tune"]
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+
+
+@click.command(cls=Format)
+@click.argument("image", type=IMAGE)
+@click.option("--size", type=SIZE, help="Of the volume: 2MiB to 16TiB. May be left out for what has a size already.")
+@click.option("-L", "--label", default="", help="A name for people.")
+@click.option("--journal-size", type=SIZE, help="Of the log; 1/32 of the volume if not given.")
+@click.option("-f", "--force", is_flag=True, help="Format although there is something already.")
+@JSON
+def mkfs(image: str, size: int | None, label: str, journal_size: int | None, force: bool, as_json: bool) -> None:
+    """Format a file or block device."""
+    make(image, size, label, journal_size, force, as_json)
+
+
+def make(image: str, size: int | None, label: str, journal_size: int | None, force: bool, as_json: bool) -> None:
+    """What mkfs does."""
+    with vexfs.mkfs(image, size, label=label, journal_size=journal_size, force=force) as volume:
+        made = volume.info()
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        name = f" {made.label!r}" if made.label else ""
+        click.echo(f"{image}: volume{name} of {format_size(made.size_bytes)}, UUID {made.uuid}")
+
+
+@click.command(cls=Verb)
+@click.argument("image", type=IMAGE)
+@click.option("-L", "--label", help="A name for people, at most 64 bytes.")
+@JSON
+def tune(image: str, label: str | None, as_json: bool) -> None:
+    """Change what mkfs decided. Nobody may have the volume open."""
+    if label is None:
+        fail("nothing to change: give -L")
+    vexfs.tune(image, label=label)
+    with vexfs.open(image, "r") as volume:
+        print_report(volume.info(), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("image", type=IMAGE)
+@JSON
+def info(image: str, as_json: bool) -> None:
+    """Show geometry and features."""
+    with vexfs.open(image, "r") as volume:
+        print_report(volume.info(), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("images", type=IMAGE, nargs=-1, required=True, metavar="IMAGE...")
+@JSON
+def df(images: tuple[str, ...], as_json: bool) -> None:
+    """Show how much space and how many inodes are used and free."""
+    found = []
+    for image in images:
+        with vexfs.open(image, "r") as volume:
+            status = volume.statvfs()
+        size = status.f_blocks * status.f_frsize
+        free, available = status.f_bfree * status.f_frsize, status.f_bavail * status.f_frsize
+        found.append(
+            {
+                "image": image,
+                "size_bytes": size,
+                "used_bytes": size - free,
+                "available_bytes": available,
+                "inodes": status.f_files,
+                "inodes_used": status.f_files - status.f_ffree,
+                "inodes_free": status.f_ffree,
+            }
+        )
+    if as_json:
+        print_json(found)
+        return
+    rows = [("Size", "Used", "Avail", "Use%", "Inodes", "IUsed", "Image")]
+    for row in found:
+        used, available = int(row["used_bytes"]), int(row["available_bytes"])
+        share = -(-100 * used // max(used + available, 1))
+        sizes = (format_size(int(row[name])) for name in ("size_bytes", "used_bytes", "available_bytes"))
+        rows.append((*sizes, f"{share}%", str(row["inodes"]), str(row["inodes_used"]), str(row["image"])))
+    print_rows(rows, "rrrrrr")
+
+
+@click.command(cls=Verb)
+@click.argument("image", type=IMAGE)
+@JSON
+def stats(image: str, as_json: bool) -> None:
+    """Show counters of the volume and of this opening of it."""
+    with vexfs.open(image, "r") as volume:
+        print_report(volume.stats(), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("image", type=IMAGE)
+@JSON
+def checkpoint(image: str, as_json: bool) -> None:
+    """Write a checkpoint: the log is empty afterwards, and the next opening has nothing to recover."""
+    with vexfs.open(image) as volume:
+        number = volume.checkpoint()
+    if as_json:
+        print_json({"checkpoint": number})
+    else:
+        click.echo(f"{image}: checkpoint {number}")

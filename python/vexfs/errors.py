@@ -1,0 +1,162 @@
+"""What can go wrong, as classes.
+
+Every error of a volume is a [`Error`][vexfs.Error], which is an `OSError`: it carries `errno`, `filename` and a
+stable `code`, and its text says what happened, to what, and what to do. Where Python has a class for it, it is that
+class too, so `except FileNotFoundError` works as it does for files of the machine.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from typing import Any
+
+__all__ = [
+    "Busy",
+    "Conflict",
+    "Corrupt",
+    "DirectoryNotEmpty",
+    "Error",
+    "Exists",
+    "ForkedHandle",
+    "InvalidArgument",
+    "IsADirectory",
+    "NoSpace",
+    "NotADirectory",
+    "NotAVolume",
+    "NotFound",
+    "PermissionDenied",
+    "ReadOnly",
+    "TooLarge",
+    "Unsupported",
+]
+
+
+class Error(OSError):
+    """An error of a volume.
+
+    Attributes:
+        code: stable name of the failure, such as `"not_found"`; made to be compared.
+        errno: the nearest number of `errno`.
+        strerror: what happened and what to do.
+        filename: the path it happened to, as it was given; None if there is none.
+        filename2: the other path of a verb that takes two.
+    """
+
+    code: str = "error"
+
+    def __str__(self) -> str:
+        message = str(self.strerror if self.strerror is not None else "".join(map(str, self.args)))
+        names = [name for name in (self.filename, self.filename2) if name is not None]
+        if not names or any(_text(name) in message for name in names):
+            return message
+        return f"{' -> '.join(repr(_text(name)) for name in names)}: {message}"
+
+
+def _text(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(name)
+
+
+class NotFound(Error, FileNotFoundError):
+    """There is nothing at this path."""
+
+
+class Exists(Error, FileExistsError):
+    """There is something at this path already."""
+
+
+class NotADirectory(Error, NotADirectoryError):
+    """What should be a directory is something else."""
+
+
+class IsADirectory(Error, IsADirectoryError):
+    """What should be a file is a directory."""
+
+
+class PermissionDenied(Error, PermissionError):
+    """The user that the volume was opened for may not do this."""
+
+
+class DirectoryNotEmpty(Error):
+    """The directory still has entries."""
+
+
+class InvalidArgument(Error, ValueError):
+    """A bad argument, or a handle that was closed."""
+
+
+class Unsupported(InvalidArgument):
+    """What was asked for exists, but not here."""
+
+
+class ForkedHandle(InvalidArgument):
+    """A volume, transaction or file was used in a forked child: only the process that opened it may use it."""
+
+
+class Corrupt(Error):
+    """Bytes of the volume are not what was written. `vexfs.fsck` tells the extent of the damage."""
+
+
+class NoSpace(Error):
+    """The volume is full, in blocks or in inodes. Removing things always works."""
+
+
+class Conflict(Error):
+    """Another transaction changed what this one used. Nothing of this one has happened: run it again."""
+
+
+class TooLarge(Error):
+    """The transaction is larger than the log can take, or the file larger than files can be."""
+
+
+class ReadOnly(Error):
+    """The volume is open for reading only, or turned read-only after a failed write."""
+
+
+class Busy(Error):
+    """Another process has the volume."""
+
+
+class NotAVolume(Error):
+    """These bytes are not a volume that this version can open."""
+
+
+_BY_CODE: dict[str, type[Error]] = {
+    "forked": ForkedHandle,
+    "conflict": Conflict,
+    "too_old": Conflict,
+    "no_space": NoSpace,
+    "no_inodes": NoSpace,
+    "too_large": TooLarge,
+    "read_only": ReadOnly,
+    "failed": ReadOnly,
+    "closed": InvalidArgument,
+    "not_a_volume": NotAVolume,
+}
+
+_BY_ERRNO: dict[int, type[Error]] = {
+    _errno.ENOENT: NotFound,
+    _errno.EEXIST: Exists,
+    _errno.ENOTDIR: NotADirectory,
+    _errno.EISDIR: IsADirectory,
+    _errno.EACCES: PermissionDenied,
+    _errno.EPERM: PermissionDenied,
+    _errno.ENOTEMPTY: DirectoryNotEmpty,
+    _errno.EINVAL: InvalidArgument,
+    _errno.EBADF: InvalidArgument,
+    _errno.ENAMETOOLONG: InvalidArgument,
+    _errno.EOPNOTSUPP: Unsupported,
+    _errno.EUCLEAN: Corrupt,
+    _errno.ENOSPC: NoSpace,
+    _errno.EFBIG: TooLarge,
+    _errno.EROFS: ReadOnly,
+    _errno.EBUSY: Busy,
+}
+
+
+def build(code: str, errno: int, message: str, filename: Any = None, filename2: Any = None) -> Error:
+    """The exception for one failure of the engine, which calls this."""
+    kind = _BY_CODE.get(code) or _BY_ERRNO.get(errno, Error)
+    error = kind(errno, message, filename, None, filename2)
+    error.code = code
+    return error

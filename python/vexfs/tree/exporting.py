@@ -1,0 +1,246 @@
+"""From the volume to the machine.
+
+Nothing is ever written outside of the target: every directory is opened from its parent without following links, every
+file is created anew, and a name is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+from vexfs.errors import build
+from vexfs.tree.progress import Meter, Progress, Transferred
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vexfs._vexfs import Stat
+
+__all__ = ["export_tree"]
+
+PIECE = 8 << 20
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def export_tree(
+    volume: Any, source: Any, target: Any, progress: Progress | None, on_error: Callable[[OSError], object] | None
+) -> Transferred:
+    """See `Files.export_tree`."""
+    top, goal = os.fsencode(source), os.fsencode(target)
+    status: Stat = volume.stat(top)
+    meter = Meter(progress)
+    if progress is not None:
+        meter.done.files_total, meter.done.bytes_total = _measure(volume, top, status)
+    exporter = _Exporter(volume, meter, on_error)
+    if stat.S_ISDIR(status.st_mode):
+        exporter.tree(top, goal, status)
+    else:
+        exporter.single(top, goal, status)
+    return meter.finish()
+
+
+class _Exporter:
+    def __init__(self, volume: Any, meter: Meter, on_error: Callable[[OSError], object] | None) -> None:
+        self._volume = volume
+        self._meter = meter
+        self._on_error = on_error
+        self._owner = os.geteuid() == 0
+        self._first: dict[int, list[bytes]] = {}
+        self._root = -1
+
+    def single(self, source: bytes, goal: bytes, status: Stat) -> None:
+        """One file to the path `goal`."""
+        parent, name = os.path.split(goal)
+        fd = os.open(parent or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._one(source, [name], fd, status)
+        finally:
+            os.close(fd)
+
+    def tree(self, source: bytes, goal: bytes, status: Stat) -> None:
+        """A directory to the directory `goal`, which may exist."""
+        os.makedirs(goal, exist_ok=True)
+        self._root = os.open(goal, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            stack: list[tuple[bytes, list[bytes], Stat, bool]] = [(source, [], status, False)]
+            while stack:
+                path, names, status, filled = stack.pop()
+                fd = self._open(names)
+                try:
+                    if filled:
+                        self._attributes(path, fd, status)
+                        continue
+                    self._meter.done.directories += 1
+                    stack.append((path, names, status, True))
+                    stack.extend(self._fill(path, names, fd))
+                finally:
+                    os.close(fd)
+        finally:
+            os.close(self._root)
+
+    def _open(self, names: list[bytes]) -> int:
+        """The directory below the target, link-free."""
+        fd = os.dup(self._root)
+        for name in names:
+            try:
+                below = os.open(name, DIRECTORY, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = below
+        return fd
+
+    def _fill(self, path: bytes, names: list[bytes], fd: int) -> list[tuple[bytes, list[bytes], Stat, bool]]:
+        """Writes what is in a directory; returns the directories in it, made but empty."""
+        directories = []
+        with self._volume.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    name = _checked(entry.name, path)
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        _make_directory(name, fd)
+                        directories.append((entry.path, [*names, name], status, False))
+                    else:
+                        self._one(entry.path, [*names, name], fd, status)
+                except OSError as error:
+                    if self._on_error is None:
+                        raise
+                    self._meter.done.skipped += 1
+                    self._on_error(error)
+        return directories
+
+    def _one(self, source: bytes, names: list[bytes], parent: int, status: Stat) -> None:
+        name = names[-1]
+        _clear(name, parent)
+        kind = stat.S_IFMT(status.st_mode)
+        first = self._first.get(status.st_ino) if status.st_nlink > 1 else None
+        if first is not None and self._linked(first, name, parent):
+            self._meter.done.files += 1
+            return
+        if kind == stat.S_IFREG:
+            self._file(source, name, parent, status)
+            self._meter.done.files += 1
+        elif kind == stat.S_IFLNK:
+            os.symlink(self._volume.readlink(source), name, dir_fd=parent)
+            self._link_attributes(name, parent, status)
+            self._meter.done.links += 1
+        else:
+            os.mknod(name, status.st_mode, status.st_rdev, dir_fd=parent)
+            self._link_attributes(name, parent, status)
+            self._meter.done.others += 1
+        if status.st_nlink > 1 and self._root >= 0:
+            self._first[status.st_ino] = names
+        self._meter.tell(source)
+
+    def _linked(self, first: list[bytes], name: bytes, parent: int) -> bool:
+        fd = self._open(first[:-1])
+        try:
+            os.link(first[-1], name, src_dir_fd=fd, dst_dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def _file(self, source: bytes, name: bytes, parent: int, status: Stat) -> None:
+        fd = os.open(name, CREATE, 0o600, dir_fd=parent)
+        try:
+            if status.st_size <= PIECE:
+                data = self._volume.read_bytes(source)
+                _write(fd, data, 0)
+                self._meter.done.bytes += len(data)
+            else:
+                self._pieces(fd, source, status.st_size)
+            self._attributes(source, fd, status)
+        finally:
+            os.close(fd)
+
+    def _pieces(self, fd: int, source: bytes, size: int) -> None:
+        """Copies a large file with its holes."""
+        handle = self._volume.open_handle(source, os.O_RDONLY, 0)
+        try:
+            offset = 0
+            while (begin := handle.next_data(offset)) is not None:
+                offset, end = begin, handle.next_hole(begin)
+                while offset < end and (piece := handle.pread(min(PIECE, end - offset), offset)):
+                    _write(fd, piece, offset)
+                    offset += len(piece)
+                    self._meter.done.bytes += len(piece)
+                    self._meter.tell(source)
+        finally:
+            handle.close()
+        os.ftruncate(fd, size)
+
+    def _attributes(self, source: bytes, fd: int, status: Stat) -> None:
+        if self._owner:
+            os.fchown(fd, status.st_uid, status.st_gid)
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
+        for name in self._volume.listxattr(source, follow_symlinks=False):
+            if name.startswith(("user.", "system.posix_acl_")):
+                value = self._volume.getxattr(source, name, follow_symlinks=False)
+                try:
+                    os.setxattr(fd, name, value)
+                except OSError as error:
+                    if error.errno != 95:  # ENOTSUP: the machine's file system has no attributes
+                        raise
+        os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _link_attributes(self, name: bytes, parent: int, status: Stat) -> None:
+        if self._owner:
+            os.chown(name, status.st_uid, status.st_gid, dir_fd=parent, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=parent)
+        times = status.st_atime_ns, status.st_mtime_ns
+        os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+
+
+def _checked(name: bytes, directory: bytes) -> bytes:
+    """The name, if a directory can have it: a damaged volume must not choose where we write."""
+    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+        raise build("invalid_name", 117, f"a directory holds the impossible name {name!r}; run vexfs fsck", directory)
+    return name
+
+
+def _make_directory(name: bytes, parent: int) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            raise
+
+
+def _clear(name: bytes, parent: int) -> None:
+    """Removes a file or link that is in the way. A directory stays, and the creation fails."""
+    try:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        os.unlink(name, dir_fd=parent)
+
+
+def _write(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _measure(volume: Any, top: bytes, status: Stat) -> tuple[int, int]:
+    """Files and bytes of a tree of the volume."""
+    if not stat.S_ISDIR(status.st_mode):
+        return 1, status.st_size
+    files = size = 0
+    stack = [top]
+    while stack:
+        with volume.scandir(stack.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    files += 1
+                    size += entry.stat(follow_symlinks=False).st_size
+    return files, size

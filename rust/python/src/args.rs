@@ -1,0 +1,139 @@
+//! Arguments as Python gives them: paths without a copy, and anything that has bytes.
+#![allow(unsafe_code, reason = "borrowing from Python's strings and buffers goes through its C interface")]
+
+use pyo3::buffer::PyBuffer;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::error::invalid;
+
+/// A path: `str`, `bytes` or `os.PathLike`.
+pub struct PathArg<'py> {
+    /// What the caller gave, for the error.
+    pub given: Bound<'py, PyAny>,
+    /// What the bytes are borrowed from, if not from `given`.
+    held: Option<Bound<'py, PyAny>>,
+    bytes: *const [u8],
+    /// Whether names are to be given back as `bytes`.
+    pub as_bytes: bool,
+}
+
+impl<'py> PathArg<'py> {
+    /// The bytes of the path, as `os.fsencode` makes them.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: they belong to an immutable `str` or `bytes` that `given` or `held` keeps alive.
+        unsafe { &*self.bytes }
+    }
+
+    fn of(given: &Bound<'py, PyAny>, held: Option<Bound<'py, PyAny>>) -> PyResult<Option<Self>> {
+        let object = held.as_ref().unwrap_or(given);
+        if let Ok(text) = object.cast::<PyString>() {
+            if let Ok(text) = text.to_str() {
+                let bytes: *const [u8] = text.as_bytes();
+                return Ok(Some(Self { given: given.clone(), held, bytes, as_bytes: false }));
+            }
+            // Lone surrogates: bytes that were no text.
+            // SAFETY: the argument is a string; the result is new or null.
+            let encoded =
+                unsafe { Bound::from_owned_ptr_or_err(given.py(), ffi::PyUnicode_EncodeFSDefault(object.as_ptr()))? };
+            let mut path = Self::of(given, Some(encoded))?;
+            if let Some(path) = &mut path {
+                path.as_bytes = false;
+            }
+            return Ok(path);
+        }
+        let Ok(bytes) = object.cast::<PyBytes>() else { return Ok(None) };
+        let bytes: *const [u8] = bytes.as_bytes();
+        Ok(Some(Self { given: given.clone(), held, bytes, as_bytes: true }))
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for PathArg<'py> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Some(path) = Self::of(&given, None)? {
+            return Ok(path);
+        }
+        // SAFETY: the argument is an object; the result is new, or null with an exception.
+        let converted = unsafe { Bound::from_owned_ptr_or_err(given.py(), ffi::PyOS_FSPath(given.as_ptr()))? };
+        match Self::of(&given, Some(converted))? {
+            Some(path) => Ok(path),
+            None => Err(invalid(given.py(), "a path is str, bytes or os.PathLike")),
+        }
+    }
+}
+
+/// Contiguous bytes of any object that has them, kept while the engine reads them.
+pub struct DataArg<'py> {
+    bytes: *const [u8],
+    _object: Bound<'py, PyAny>,
+    _buffer: Option<PyBuffer<u8>>,
+}
+
+impl DataArg<'_> {
+    /// The bytes. Python code in another thread that changes a `bytearray` while it is being written gets a mix of
+    /// old and new, as with any file.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the exporter keeps the memory in place for as long as the buffer is held.
+        unsafe { &*self.bytes }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for DataArg<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            let bytes: *const [u8] = bytes.as_bytes();
+            return Ok(Self { bytes, _object: object.to_owned(), _buffer: None });
+        }
+        let buffer = bytes_of(&object)?;
+        let bytes = std::ptr::slice_from_raw_parts(start(&buffer), buffer.len_bytes());
+        Ok(Self { bytes, _object: object.to_owned(), _buffer: Some(buffer) })
+    }
+}
+
+/// Writable contiguous bytes, to be filled by the engine.
+pub struct SpaceArg {
+    bytes: *mut [u8],
+    _buffer: PyBuffer<u8>,
+}
+
+impl SpaceArg {
+    /// The bytes, for one call.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: as in `DataArg`; the exporter said that they may be written.
+        unsafe { &mut *self.bytes }
+    }
+}
+
+impl FromPyObject<'_, '_> for SpaceArg {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let buffer = bytes_of(&object)?;
+        if buffer.readonly() {
+            return Err(pyo3::exceptions::PyTypeError::new_err("a read-write bytes-like object is needed"));
+        }
+        let bytes = std::ptr::slice_from_raw_parts_mut(start(&buffer).cast_mut(), buffer.len_bytes());
+        Ok(Self { bytes, _buffer: buffer })
+    }
+}
+
+fn bytes_of(object: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+    let buffer = PyBuffer::<u8>::get(object)?;
+    match buffer.is_c_contiguous() {
+        true => Ok(buffer),
+        false => Err(pyo3::exceptions::PyBufferError::new_err("the bytes are not contiguous")),
+    }
+}
+
+/// The first byte; never null, so that an empty slice of it is one.
+fn start(buffer: &PyBuffer<u8>) -> *const u8 {
+    match buffer.buf_ptr() {
+        pointer if pointer.is_null() => std::ptr::NonNull::dangling().as_ptr(),
+        pointer => pointer.cast_const().cast(),
+    }
+}

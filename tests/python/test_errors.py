@@ -1,0 +1,357 @@
+"""Bad input: each kind has its own clear error, and nothing else is lost."""
+
+import errno
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import vexfs
+from vexfs import errors
+
+
+def code_of(call):
+    with pytest.raises(vexfs.Error) as caught:
+        call()
+    assert str(caught.value)
+    return type(caught.value), caught.value.code
+
+
+def test_what_is_not_a_volume(tmp_path):
+    junk = tmp_path / "junk"
+    junk.write_bytes(os.urandom(4 << 20))
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    for path in (junk, empty):
+        assert code_of(lambda path=path: vexfs.open(path))[0] is vexfs.NotAVolume
+        assert code_of(lambda path=path: vexfs.fsck(path))[0] is vexfs.NotAVolume
+    with pytest.raises(IsADirectoryError):
+        vexfs.open(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        vexfs.open(tmp_path / "none")
+    assert isinstance(caught.value, vexfs.Error)
+    assert str(tmp_path / "none") in str(caught.value)
+
+
+def test_a_truncated_image_says_so(vol, image):
+    vol.close()
+    os.truncate(image, 1 << 20)
+    kind, _ = code_of(lambda: vexfs.open(image))
+    assert kind in (vexfs.NotAVolume, vexfs.Corrupt)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, (2 << 20) - 1, (16 << 40) + 1])
+def test_sizes_that_no_volume_can_have(tmp_path, size):
+    image = tmp_path / "v"
+    assert code_of(lambda: vexfs.mkfs(image, size))[0] is vexfs.InvalidArgument
+    assert not image.exists()
+
+
+@pytest.mark.parametrize("size", ["", "big", "1 parsec", "-1", "1.0001", "GiB", "1GB"])
+def test_sizes_that_are_no_number(tmp_path, size):
+    assert code_of(lambda: vexfs.mkfs(tmp_path / "v", size))[0] is vexfs.InvalidArgument
+    assert not (tmp_path / "v").exists()
+
+
+def test_mkfs_over_an_existing_volume_needs_force(vol, image):
+    vol.write_bytes("/f", b"precious")
+    vol.close()
+    assert code_of(lambda: vexfs.mkfs(image, "32MiB"))[0] is vexfs.Exists
+    with vexfs.open(image) as again:
+        assert again.read_bytes("/f") == b"precious"
+
+
+def test_mkfs_over_an_open_volume_is_busy(vol, image):
+    vol.write_bytes("/f", b"precious")
+    assert code_of(lambda: vexfs.mkfs(image, "32MiB", force=True))[0] is vexfs.Busy
+    assert vol.read_bytes("/f") == b"precious"
+
+
+def test_a_second_opener_is_busy_and_the_error_names_the_holder(vol, image):
+    with pytest.raises(vexfs.Busy) as caught:
+        vexfs.open(image)
+    assert str(os.getpid()) in str(caught.value)
+    assert caught.value.errno == errno.EBUSY
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
+def test_a_read_only_file_cannot_be_opened_for_writing(vol, image):
+    vol.close()
+    os.chmod(image, 0o444)
+    with pytest.raises(PermissionError):
+        vexfs.open(image)
+    with vexfs.open(image, "r") as reader:
+        assert reader.listdir("/") == []
+
+
+def test_names_of_256_bytes_are_too_long(vol):
+    vol.write_bytes("/" + "x" * 255, b"")
+    kind, code = code_of(lambda: vol.write_bytes("/" + "x" * 256, b""))
+    assert (kind, code) == (vexfs.InvalidArgument, "name_too_long")
+
+
+def test_the_root_as_target(vol):
+    vol.mkdir("/d")
+    for call in (
+        lambda: vol.rmdir("/"),
+        lambda: vol.unlink("/"),
+        lambda: vol.rmtree("/"),
+        lambda: vol.rename("/d", "/"),
+        lambda: vol.rename("/", "/d"),
+        lambda: vol.write_bytes("/", b""),
+        lambda: vol.mkdir("/"),
+        lambda: vol.link("/", "/x"),
+        lambda: vol.symlink("x", "/"),
+    ):
+        kind, code = code_of(call)
+        assert code
+    assert vol.listdir("/") == ["d"]
+
+
+def test_symlink_loops(vol):
+    vol.symlink("b", "/a")
+    vol.symlink("a", "/b")
+    for call in (lambda: vol.read_bytes("/a"), lambda: vol.stat("/a"), lambda: vol.write_bytes("/a/x", b"")):
+        assert code_of(call)[1] == "symlink_loop"
+    assert not vol.exists("/a")
+    assert vol.is_symlink("/a")
+
+
+def test_a_directory_cannot_move_under_itself(vol):
+    vol.mkdir("/a/b", parents=True)
+    assert code_of(lambda: vol.rename("/a", "/a/b/c"))[1] == "into_itself"
+    assert vol.is_dir("/a/b")
+
+
+def test_a_read_only_volume_refuses_every_change(vol, image):
+    vol.write_bytes("/f", b"x")
+    vol.symlink("f", "/l")
+    vol.close()
+    with vexfs.open(image, "r") as reader:
+        for call in (
+            lambda: reader.write_bytes("/g", b""),
+            lambda: reader.mkdir("/d"),
+            lambda: reader.unlink("/f"),
+            lambda: reader.rename("/f", "/g"),
+            lambda: reader.chmod("/f", 0o600),
+            lambda: reader.truncate("/f", 0),
+            lambda: reader.setxattr("/f", "user.a", b""),
+            lambda: reader.open("/f", "r+b"),
+            lambda: reader.transaction(),
+            lambda: reader.checkpoint(),
+        ):
+            kind, code = code_of(call)
+            assert (kind, code) == (vexfs.ReadOnly, "read_only")
+        assert reader.read_bytes("/f") == b"x"
+
+
+def test_a_full_volume_says_no_space_and_can_be_emptied(image):
+    with vexfs.mkfs(image, "4MiB") as vol:
+        written = 0
+        with pytest.raises(vexfs.NoSpace) as caught:
+            while True:
+                vol.write_bytes(f"/{written}", os.urandom(50_000))
+                written += 1
+        assert caught.value.errno == errno.ENOSPC
+        assert written > 10
+        for number in range(written):
+            vol.unlink(f"/{number}")
+        vol.write_bytes("/again", os.urandom(50_000))
+    assert vexfs.fsck(image, data=True).clean
+
+
+def test_closed_handles(image):
+    vol = vexfs.mkfs(image, "32MiB")
+    tx = vol.transaction()
+    f = vol.open("/f", "wb", buffering=0)
+    entries = vol.scandir("/")
+    vol.close()
+    for call in (
+        lambda: vol.read_bytes("/f"),
+        lambda: vol.listdir("/"),
+        lambda: vol.transaction(),
+        lambda: vol.sync(),
+        lambda: vol.info(),
+        lambda: tx.mkdir("/d"),
+        lambda: f.write(b"x"),
+    ):
+        kind, code = code_of(call)
+        assert issubclass(kind, vexfs.InvalidArgument)
+        assert issubclass(kind, ValueError)
+        assert code == "closed"
+    entries.close()
+    f.close()
+    tx.abort()
+
+
+def test_a_forked_child_is_told_so_and_the_parent_goes_on(vol, image):
+    vol.write_bytes("/f", b"x")
+    tx = vol.transaction()
+    tx.write_bytes("/g", b"y")
+    f = vol.open("/f", "r+b", buffering=0)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            for call in (
+                lambda: vol.read_bytes("/f"),
+                lambda: vol.write_bytes("/f", b"child"),
+                lambda: tx.commit(),
+                lambda: f.write(b"child"),
+                lambda: vol.close(),
+            ):
+                assert code_of(call) == (vexfs.ForkedHandle, "forked")
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    tx.commit()
+    f.close()
+    assert vol.read_bytes("/f") == b"x"
+    assert vol.read_bytes("/g") == b"y"
+    with pytest.raises(vexfs.Busy):
+        vexfs.open(image)
+
+
+def test_a_child_that_ends_does_not_release_the_lock(vol, image):
+    script = "import os, sys; os._exit(0)"
+    if (child := os.fork()) == 0:
+        os.execv(sys.executable, [sys.executable, "-c", script])
+    os.waitpid(child, 0)
+    with pytest.raises(vexfs.Busy):
+        vexfs.open(image)
+
+
+def test_paths_with_a_zero_byte_and_relative_paths(vol):
+    for path in ("/a\0b", b"/a\0b", "a", "", b"", "./a"):
+        assert code_of(lambda path=path: vol.write_bytes(path, b""))[0] is vexfs.InvalidArgument
+    assert vol.listdir("/") == []
+
+
+def test_paths_of_other_types_are_type_errors(vol):
+    for path in (None, 1, 1.5, ["/"], object()):
+        with pytest.raises(TypeError):
+            vol.stat(path)
+
+
+def test_bad_isolation_mode_and_retries(vol, image):
+    with pytest.raises(ValueError, match="isolation"):
+        vol.transaction(isolation="dirty")
+    vol.close()
+    with pytest.raises(ValueError, match="mode"):
+        vexfs.open(image, "w")
+
+
+def test_repair_is_refused(vol, image):
+    vol.close()
+    for repair in ("safe", "all"):
+        assert code_of(lambda repair=repair: vexfs.fsck(image, repair=repair))[0] is vexfs.Unsupported
+    with pytest.raises(ValueError):
+        vexfs.fsck(image, repair="some")
+
+
+def flip(image, offset, length=64):
+    with open(image, "r+b") as f:
+        f.seek(offset)
+        data = f.read(length)
+        f.seek(offset)
+        f.write(bytes(byte ^ 0xFF for byte in data))
+
+
+def test_a_corrupt_superblock_with_a_good_copy_opens_and_says_so(vol, image):
+    vol.write_bytes("/f", b"x")
+    vol.close()
+    flip(image, 0)
+    with vexfs.open(image, "r") as again:
+        assert again.read_bytes("/f") == b"x"
+        assert again.info().bad_superblocks == [0]
+
+
+def test_all_superblocks_corrupt(vol, image):
+    vol.close()
+    size = os.path.getsize(image)
+    for block in range(size // 4096):
+        if block in (0, 1, size // 4096 - 1):
+            flip(image, block * 4096)
+    assert code_of(lambda: vexfs.open(image))[0] in (vexfs.NotAVolume, vexfs.Corrupt)
+
+
+def test_a_corrupt_data_block_is_an_error_that_names_it_and_nothing_else_is_lost(vol, image):
+    marker = b"precious!" * 1000
+    vol.write_bytes("/bad", marker)
+    vol.write_bytes("/good", b"x" * 9000)
+    vol.close()
+    data = open(image, "rb").read()
+    flip(image, data.index(b"precious!"))
+    with vexfs.open(image) as again:
+        kind, code = code_of(lambda: again.read_bytes("/bad"))
+        assert kind is vexfs.Corrupt
+        assert again.read_bytes("/good") == b"x" * 9000
+    report = vexfs.fsck(image, data=True)
+    assert not report.clean
+    assert report.findings
+
+
+def test_any_single_corrupt_block_of_a_small_volume_is_no_panic(tmp_path):
+    """Open, walk and read everything with each block flipped in turn: errors are vexfs errors, and what is read is
+    right."""
+    master = tmp_path / "master"
+    contents = {f"/d{n % 5}/f{n}": bytes([n]) * (n * 700) for n in range(40)}
+    with vexfs.mkfs(master, "2MiB") as vol:
+        vol.write_many(contents, parents=True)
+    image = tmp_path / "bad"
+    shutil.copyfile(master, image)
+    blocks = os.path.getsize(master) // 4096
+    for block in range(0, blocks):
+        flip(image, block * 4096 + 128, 512)
+        try:
+            with vexfs.open(image, "r") as vol:
+                for path, data in contents.items():
+                    try:
+                        assert vol.read_bytes(path) == data
+                    except vexfs.Error:
+                        pass
+        except vexfs.Error:
+            pass
+        flip(image, block * 4096 + 128, 512)
+    assert image.read_bytes() == master.read_bytes()
+
+
+def test_errors_pickle_and_print(vol):
+    with pytest.raises(vexfs.NotFound) as caught:
+        vol.rename("/a", "/b")
+    error = caught.value
+    assert (error.filename, error.filename2) == ("/a", "/b")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (again.code, again.errno, str(again), again.filename) == (
+        error.code,
+        error.errno,
+        str(error),
+        error.filename,
+    )
+
+
+def test_every_class_is_an_error_of_the_system():
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        assert issubclass(kind, OSError)
+        assert getattr(vexfs, name) is kind
+        assert kind.__doc__
+    assert issubclass(vexfs.NotFound, FileNotFoundError)
+    assert issubclass(vexfs.Exists, FileExistsError)
+    assert issubclass(vexfs.NotADirectory, NotADirectoryError)
+    assert issubclass(vexfs.IsADirectory, IsADirectoryError)
+    assert issubclass(vexfs.PermissionDenied, PermissionError)
+    assert issubclass(vexfs.InvalidArgument, ValueError)
+
+
+def test_volumes_close_when_the_interpreter_ends(image):
+    script = f"import vexfs; v = vexfs.mkfs({image!r}, '32MiB'); v.write_bytes('/f', b'x')"
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+    with vexfs.open(image) as vol:
+        assert vol.read_bytes("/f") == b"x"
