@@ -40,7 +40,7 @@ record! {
         72 version: U64,
         /// A directory: its parent's inode number. A device: its number. Else zero.
         80 parent_or_rdev: U64,
-        /// Flags; none are defined yet.
+        /// Bit 0: has an access control list. Bit 1: a directory, and has a default one. Others are kept as they are.
         88 flags: U32,
         /// A directory: how many directories are in it.
         92 subdirs: U32,
@@ -130,13 +130,18 @@ pub struct Inode {
     pub version: u64,
     /// A directory: its parent's inode number. A device: its number. Else zero.
     pub parent_or_rdev: u64,
-    /// Flags; kept as they are.
+    /// [`Inode::HAS_ACL`], [`Inode::HAS_DEFAULT_ACL`]; others are kept as they are.
     pub flags: u32,
     /// A directory: how many directories are in it.
     pub subdirs: u32,
 }
 
 impl Inode {
+    /// The inode has an attribute `system.posix_acl_access`.
+    pub const HAS_ACL: u32 = 1;
+    /// The directory has an attribute `system.posix_acl_default`.
+    pub const HAS_DEFAULT_ACL: u32 = 2;
+
     /// Type and permissions, as in `st_mode`.
     #[must_use]
     pub const fn mode(&self) -> u32 {
