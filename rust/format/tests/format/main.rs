@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 mod byte_maps;
+mod fields;
 mod geometry;
 mod hostile;
 mod log_and_tree;

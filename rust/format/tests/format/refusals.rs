@@ -171,21 +171,6 @@ fn a_chain_can_neither_be_endless_nor_end_early() {
 }
 
 #[test]
-fn an_extent_stays_inside_its_chunk() {
-    let value = Extent::encode_written(BlockNo(900), Seq(1), &[7; 10]);
-    let at = |offset| Extent::parse(offset, &value).map(drop).map_err(|error| error.code());
-    assert_eq!(at(246 * 4096), Ok(()));
-    assert_eq!(at(247 * 4096), Err("bad_value"));
-    assert_eq!(at(4095), Err("bad_value"));
-    assert_eq!(at(MAX_FILE_BYTES), Err("bad_value"));
-    assert_eq!(
-        Extent::parse(0, &Extent::encode_written(BlockNo(900), Seq(1), &[])).unwrap_err().code(),
-        "bad_value"
-    );
-    assert_eq!(Extent::parse(0, &value[..value.len() - 1]).unwrap_err().code(), "bad_value");
-}
-
-#[test]
 fn every_error_has_a_code_of_its_own_and_says_what_to_do() {
     let (what, address) = ("thing", 1);
     let errors = [
