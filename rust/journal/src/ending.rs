@@ -1,10 +1,11 @@
 //! Tells a crash from damage, where the log ends.
 //!
-//! A crash leaves a log that ends somewhere behind the last frame known durable, and nothing anywhere that says
-//! otherwise. It is damage if a genuine header says otherwise: a later frame of the same epoch (the one that the
-//! log ends in, or one that began exactly there) that declares the missing frame durable, or any frame that
-//! names a checkpoint newer than the one that could be read. Frames of earlier laps lie at positions that are
-//! over; those of epochs that were cut off continue nothing: neither ever counts.
+//! A crash leaves a log that ends in nothing, in a torn frame, or in a frame cut off by an earlier recovery, and
+//! no genuine header anywhere that contradicts it. What contradicts: a later frame that declares the missing one
+//! durable, of the epoch that the log ends in or of one that began there or later (an epoch begins only when all
+//! before it is durable), or any frame that names a checkpoint newer than the one that could be read. Frames of
+//! earlier laps lie at positions that are over; those of an epoch cut off here or before continue nothing:
+//! neither ever counts. Whoever goes on behind damage begins [`beyond`](crate::beyond) all of it.
 
 use vexfs_format::frame::Frame;
 use vexfs_format::{BLOCK_SIZE, Error as FormatError, Lsn};
@@ -60,11 +61,14 @@ pub(crate) fn judge<'a>(
         return Ending::Damage { lsn, reason };
     }
     match stop {
-        None => Ending::Clean,
-        Some(Reason::Format(
+        None
+        | Some(Reason::Format(
             FormatError::BadMagic { .. } | FormatError::WrongVolume { .. } | FormatError::Misdirected { .. },
         )) => Ending::Clean,
-        Some(reason) => Ending::Cut { lsn, reason },
+        Some(reason @ (Reason::NotNext | Reason::Format(FormatError::BadChecksum { .. }))) => {
+            Ending::Cut { lsn, reason }
+        }
+        Some(reason) => Ending::Damage { lsn, reason },
     }
 }
 
@@ -87,9 +91,8 @@ impl Witness<'_> {
 
     /// The header at the place of `at`, if this volume wrote it there in this lap or a later one.
     fn genuine(&self, at: Lsn) -> Option<Frame> {
-        let frame = Frame::parse_anywhere(self.log.from(at)).ok()?;
-        let laps = frame.lsn.0.checked_sub(at.0)?;
-        (frame.volume == self.from.volume && laps.is_multiple_of(self.log.region().bytes)).then_some(frame)
+        let frame = self.log.header(at)?;
+        (frame.volume == self.from.volume && frame.lsn >= at).then_some(frame)
     }
 
     fn names_newer(&self, frame: &Frame) -> Option<Reason> {
@@ -99,7 +102,8 @@ impl Witness<'_> {
 
     fn had_been_durable(&self, frame: &Frame) -> Option<Reason> {
         let Frame { lsn: by, durable_lsn: durable, .. } = *frame;
-        let akin = frame.epoch == self.end.epoch || self.end.begins_epoch_of(frame);
-        (akin && durable > self.end.lsn).then_some(Reason::WasDurable { by, durable })
+        let Position { lsn: end, epoch, .. } = self.end;
+        let akin = frame.epoch == epoch || frame.epoch_lsn > end || self.end.begins_epoch_of(frame);
+        (akin && durable > end).then_some(Reason::WasDurable { by, durable })
     }
 }

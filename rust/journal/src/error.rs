@@ -97,12 +97,15 @@ pub enum Reason {
     /// A whole frame, but not one that continues the log: left over from before a cut.
     #[error("the frame there does not continue the log")]
     NotNext,
-    /// The frame ends behind the end of the log or reaches round to its own beginning.
+    /// The frame continues the log, but ends behind the end of its region or reaches round to its beginning.
     #[error("a frame of {length} bytes does not fit there")]
     OutOfBounds {
         /// Its length.
         length: u64,
     },
+    /// Every byte of the frame is as it was written, but its records are none.
+    #[error("the frame is whole, but its records are not: {0}")]
+    Record(vexfs_format::Error),
     /// The store found that the data named by the frame is not what was written.
     #[error("the data of the frame is not what was written")]
     Data,
@@ -151,6 +154,7 @@ impl Reason {
             Self::Format(error) => error.code(),
             Self::NotNext => "not_next",
             Self::OutOfBounds { .. } => "out_of_bounds",
+            Self::Record(_) => "bad_record",
             Self::Data => "data_mismatch",
             Self::WasDurable { .. } => "was_durable",
             Self::NewerCheckpoint { .. } => "newer_checkpoint",

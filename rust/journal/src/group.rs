@@ -12,9 +12,10 @@
 
 use std::fmt::Debug;
 use std::mem;
+use std::sync::Arc;
 
 use crate::error::{Cause, Error, Result};
-use crate::sync::{Arc, Condvar, Guard, Mutex};
+use crate::sync::{Condvar, Guard, Mutex};
 
 /// A round's number.
 pub(crate) type Round = u64;
@@ -87,8 +88,8 @@ impl<S: Sink> Group<S> {
         self.state.lock().check()
     }
 
-    /// Adds to the queue; the round returned is the one to wait for.
-    pub(crate) fn enqueue<R>(&self, f: impl FnOnce(&mut S::Queue) -> Result<R>) -> Result<(R, Round)> {
+    /// Changes the queue, unless something has failed. What is added belongs to the round returned.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce(&mut S::Queue) -> Result<R>) -> Result<(R, Round)> {
         let mut state = self.state.lock();
         state.check()?;
         let result = f(&mut state.queue)?;
@@ -248,3 +249,6 @@ impl<S: Sink> Drop for Leader<'_, S> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod tests;

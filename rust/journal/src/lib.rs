@@ -25,7 +25,7 @@ pub use error::{Cause, Error, Reason, Result};
 pub use log::{Cut, Data, Log, Reservation, Ticket};
 pub use options::{Options, Start};
 pub use position::{MIN_LOG, Position, Region};
-pub use region::{format, rewrite};
+pub use region::{beyond, format, rewrite};
 pub use room::Class;
 pub use scan::{Record, Scan, ScanFrom, ScanOptions, scan};
 pub use stats::{Counters, Stats};

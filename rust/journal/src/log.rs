@@ -112,8 +112,7 @@ impl Log {
     /// Promises log space to a record of up to `bytes` bytes. Never blocks: [`Error::Full`] says that a
     /// checkpoint must release log first, [`Error::TooLarge`] that no log of this size takes it.
     pub fn reserve(&self, bytes: u64, class: Class) -> Result<Reservation> {
-        self.0.group.check()?;
-        let cost = self.0.group.with(|queue| queue.room.reserve(bytes, class))?;
+        let (cost, _) = self.0.group.enter(|queue| queue.room.reserve(bytes, class))?;
         Ok(Reservation { log: self.clone(), bytes, cost })
     }
 
@@ -134,7 +133,7 @@ impl Log {
         let data_mark = if data.bytes > 0 { self.0.data.load(Ordering::Acquire) } else { 0 };
         let mut reservation = reservation;
         let cost = reservation.cost;
-        let ((), round) = self.0.group.enqueue(|queue| {
+        let ((), round) = self.0.group.enter(|queue| {
             queue.push(cost, record, seq, data_mark);
             Ok(())
         })?;

@@ -19,7 +19,7 @@ pub struct Options {
     pub queue_bytes: u64,
     /// Data of more bytes is flushed before the frame that names it, so that recovery need not verify it.
     pub data_bytes: u64,
-    /// Bytes of log that only [`Class::Maintenance`](crate::Class::Maintenance) may use. At most an eighth of the log.
+    /// Bytes of log that only [`Class::Maintenance`](crate::Class::Maintenance) may use. At most a sixteenth of the log.
     pub kept_bytes: u64,
 }
 
@@ -43,7 +43,7 @@ impl Options {
         Self {
             batch_bytes: blocks(self.batch_bytes).min(share(16)).max(2 * BLOCK_SIZE as u64),
             queue_bytes: self.queue_bytes.min(share(8)).max(FRAME_HEADER as u64),
-            kept_bytes: blocks(self.kept_bytes).min(share(8)),
+            kept_bytes: blocks(self.kept_bytes).min(share(16)),
             ..self.clone()
         }
     }

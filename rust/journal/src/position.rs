@@ -82,15 +82,16 @@ impl Position {
 
     /// Checks that `frame` is the one that comes next here.
     pub(crate) fn check_next(&self, frame: &Frame, region: Region) -> std::result::Result<(), Reason> {
-        let length = u64::from(frame.length);
-        if length > region.rest(self.lsn) {
-            return Err(Reason::OutOfBounds { length });
-        }
         let same_epoch = !frame.is(FLAG_FIRST) && frame.epoch == self.epoch;
         let next = frame.lsn == self.lsn
             && frame.previous_crc == self.crc
             && (same_epoch || self.begins_epoch_of(frame) && frame.is(FLAG_FIRST));
-        if next { Ok(()) } else { Err(Reason::NotNext) }
+        let length = u64::from(frame.length);
+        match next {
+            false => Err(Reason::NotNext),
+            true if length > region.rest(self.lsn) => Err(Reason::OutOfBounds { length }),
+            true => Ok(()),
+        }
     }
 
     /// Whether the frame's epoch began exactly here, behind the same predecessor.

@@ -1,11 +1,12 @@
 //! What is done to the log as a whole: made once, and repeated once by recovery.
 
 use vexfs_device::{AlignedBuf, Device};
-use vexfs_format::Lsn;
+use vexfs_format::{BLOCK_SIZE, Lsn};
 
 use crate::error::Result;
-use crate::position::Region;
+use crate::position::{Position, Region};
 use crate::scan::Scan;
+use crate::view::LogMap;
 
 /// Bytes of one write.
 const PIECE: u64 = 1 << 20;
@@ -22,6 +23,18 @@ pub fn format(device: &dyn Device, region: Region) -> Result<()> {
         done = done.saturating_add(piece);
     }
     Ok(())
+}
+
+/// A position behind every frame of the volume that the region holds, whether it counts or not. Whoever goes on
+/// after damage writes a checkpoint with this position: nothing that lies there can ever count again.
+pub fn beyond(device: &dyn Device, region: Region, volume: u64) -> Result<Position> {
+    region.check(device)?;
+    let log = LogMap::new(device.map(region.offset, region.bytes)?, region);
+    let places = (0..region.bytes).step_by(BLOCK_SIZE);
+    let frames = places.filter_map(|place| log.header(Lsn(place))).filter(|frame| frame.volume == volume);
+    let lsn = frames.map(|frame| frame.end()).max().unwrap_or_default();
+    log.map().check()?;
+    Ok(Position { lsn, ..Position::START })
 }
 
 /// Writes the accepted frames from position `from` on once more, where they are: after a flush all of the log up

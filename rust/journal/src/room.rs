@@ -18,6 +18,9 @@ use crate::position::Region;
 /// Bytes of a mark.
 pub(crate) const MARK_BYTES: u64 = BLOCK_SIZE as u64;
 
+/// No frame is longer, however large the log: its length has 32 bits.
+const FRAME_LIMIT: u64 = 1 << 31;
+
 /// Who asks for log space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -54,7 +57,9 @@ impl Room {
 
     /// The most bytes that a record may have: with its frame, a quarter of the log.
     pub(crate) const fn record_max(region: Region) -> u64 {
-        (region.bytes / 4 / BLOCK_SIZE as u64 * BLOCK_SIZE as u64).saturating_sub(FRAME_HEADER as u64)
+        let quarter = region.bytes / 4 / BLOCK_SIZE as u64 * BLOCK_SIZE as u64;
+        let frame_max = if quarter < FRAME_LIMIT { quarter } else { FRAME_LIMIT };
+        frame_max.saturating_sub(FRAME_HEADER as u64)
     }
 
     /// Log that cannot be overwritten.
@@ -65,10 +70,6 @@ impl Room {
     /// Log that is used or will be by what is queued.
     pub(crate) const fn used_or_queued(&self) -> u64 {
         self.used().saturating_add(self.queued)
-    }
-
-    pub(crate) const fn head(&self) -> Lsn {
-        self.head
     }
 
     /// Promises room for a record of `bytes` bytes; what it costs is to be given to [`Room::release`] or
@@ -140,7 +141,7 @@ impl Room {
 
     /// Log before `lsn` is not needed any more.
     pub(crate) fn set_tail(&mut self, lsn: Lsn) {
-        self.tail = lsn.clamp(self.tail, self.head);
+        self.tail = lsn.min(self.head).max(self.tail);
     }
 
     fn count_large(&mut self, length: u64) {
@@ -155,6 +156,111 @@ impl Room {
             *count = count.saturating_sub(1);
             if *count == 0 {
                 self.large.remove(&length);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Reserve(u64, bool),
+        Drop(usize),
+        Queue(usize, u64),
+        Write,
+        Checkpoint,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let bytes = prop_oneof![4 => 1..300_u64, 2 => 1..9000_u64, 1 => 1..70_000_u64];
+        let step = prop_oneof![
+            5 => (bytes, prop::bool::weighted(0.2)).prop_map(|(bytes, kept)| Step::Reserve(bytes, kept)),
+            1 => any::<usize>().prop_map(Step::Drop),
+            4 => (any::<usize>(), any::<u64>()).prop_map(|(which, less)| Step::Queue(which, less)),
+            2 => Just(Step::Write),
+            1 => Just(Step::Checkpoint),
+        ];
+        prop::collection::vec(step, 1..300)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn whatever_was_reserved_can_be_written_and_a_mark_behind_it(blocks in 32..80_u64, steps in steps()) {
+            let region = Region::new(0, blocks * 4096);
+            let frame_max = (region.bytes / 16 / 4096 * 4096).max(8192);
+            let mut room = Room::new(region, Lsn(0), Lsn(0), frame_max, frame_max);
+            let (mut held, mut frames) = (Vec::new(), Vec::<u64>::new());
+            let write = |room: &mut Room, frames: &mut Vec<u64>| {
+                for payload in frames.drain(..) {
+                    let pad = room.place(frame_bytes(payload));
+                    assert!(pad.is_some(), "no room for a frame of {payload} bytes");
+                    assert!(room.region.rest(Lsn(room.head.0 - frame_bytes(payload))) >= frame_bytes(payload));
+                }
+                assert!(room.fits_mark());
+            };
+            for step in steps {
+                match step {
+                    Step::Reserve(bytes, kept) => {
+                        let class = if kept { Class::Maintenance } else { Class::Ordinary };
+                        match room.reserve(bytes, class) {
+                            Ok(cost) => held.push((bytes, cost)),
+                            Err(Error::Full { needed, room }) => {
+                                prop_assert!(room == 0 || frame_bytes(room) < needed);
+                            },
+                            Err(Error::TooLarge { limit, .. }) => prop_assert!(bytes > limit),
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                    Step::Drop(which) if !held.is_empty() => {
+                        let (_, cost) = held.swap_remove(which % held.len());
+                        room.release(cost);
+                    }
+                    Step::Queue(which, less) if !held.is_empty() => {
+                        let (bytes, cost) = held.swap_remove(which % held.len());
+                        let bytes = bytes - less % bytes;
+                        match frames.last_mut() {
+                            Some(payload) if frame_bytes(*payload + bytes) <= frame_max => {
+                                let before = frame_bytes(*payload);
+                                *payload += bytes;
+                                room.queue(cost, frame_bytes(*payload) - before);
+                            }
+                            _ => {
+                                frames.push(bytes);
+                                room.queue(cost, frame_bytes(bytes));
+                            }
+                        }
+                    }
+                    Step::Write => write(&mut room, &mut frames),
+                    Step::Checkpoint => {
+                        let head = room.head;
+                        room.set_tail(head);
+                    }
+                    Step::Drop(_) | Step::Queue(..) => {}
+                }
+            }
+            frames.extend(held.drain(..).map(|(bytes, cost)| {
+                room.queue(cost, frame_bytes(bytes));
+                bytes
+            }));
+            write(&mut room, &mut frames);
+            prop_assert_eq!((room.reserved, room.queued, room.large.len()), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn an_empty_log_grants_the_largest_record_wherever_it_stands() {
+        for blocks in [32, 64, 100, 1024] {
+            let region = Region::new(0, blocks * 4096);
+            for head in (0..2 * region.bytes).step_by(4096) {
+                let mut room = Room::new(region, Lsn(head), Lsn(head), region.bytes / 16, region.bytes / 16);
+                room.reserve(Room::record_max(region), Class::Ordinary).unwrap();
             }
         }
     }

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use vexfs_device::Device;
-use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME_HEADER, Frame};
+use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME, FRAME_HEADER, Frame};
 use vexfs_format::redo::{Op, RecordView};
-use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
+use vexfs_format::{BLOCK_SIZE, CheckpointId, Error as FormatError, Lsn};
 
 use crate::ending::{Ending, Witness, judge};
 use crate::error::{Error, Reason, Result};
@@ -292,8 +292,8 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
         let short = Reason::OutOfBounds { length: frame.length.into() };
         let bytes = self.log.bytes(frame.lsn, frame.length.into()).ok_or(short)?;
         frame.verify(bytes)?;
-        each_record(frame, bytes, |_| ())?;
-        each_record(frame, bytes, |record| (self.decode)(value, &record))
+        each_record(frame, bytes, |_| ()).map_err(Reason::Record)?;
+        each_record(frame, bytes, |record| (self.decode)(value, &record)).map_err(Reason::Record)
     }
 
     /// The frames and parts that count, and what ended them if it was a bad frame.
@@ -317,7 +317,7 @@ fn each_record<'a>(
     frame: &'a Frame,
     bytes: &'a [u8],
     mut each: impl FnMut(Record<'a>),
-) -> std::result::Result<(), Reason> {
+) -> std::result::Result<(), FormatError> {
     let end = FRAME_HEADER.saturating_add(frame.payload as usize);
     let mut at = FRAME_HEADER;
     for _ in 0..frame.records {
@@ -326,5 +326,5 @@ fn each_record<'a>(
         at = at.saturating_add(view.encoded_len());
         each(Record { position, view, frame });
     }
-    if at == end { Ok(()) } else { Err(Reason::OutOfBounds { length: at as u64 }) }
+    if at == end { Ok(()) } else { Err(FRAME.bad("payload", frame.payload.into())) }
 }

@@ -2,8 +2,6 @@
 
 #[cfg(not(loom))]
 mod real {
-    pub(crate) use std::sync::Arc;
-
     pub(crate) type Guard<'a, T> = parking_lot::MutexGuard<'a, T>;
 
     #[derive(Debug, Default)]
@@ -44,8 +42,6 @@ mod real {
 
 #[cfg(loom)]
 mod real {
-    pub(crate) use loom::sync::Arc;
-
     pub(crate) type Guard<'a, T> = loom::sync::MutexGuard<'a, T>;
 
     #[derive(Debug)]
@@ -85,4 +81,4 @@ mod real {
     }
 }
 
-pub(crate) use real::{Arc, Condvar, Guard, Mutex};
+pub(crate) use real::{Condvar, Guard, Mutex};

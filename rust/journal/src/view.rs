@@ -2,6 +2,7 @@
 //! way, so a wrong position is an error and never a panic.
 
 use vexfs_device::Map;
+use vexfs_format::frame::Frame;
 use vexfs_format::redo::{Op, RecordView};
 use vexfs_format::{Error as FormatError, Lsn};
 
@@ -45,6 +46,12 @@ impl LogMap {
     #[must_use]
     pub fn bytes(&self, position: Lsn, len: u64) -> Option<&[u8]> {
         self.from(position).get(..usize::try_from(len).ok()?)
+    }
+
+    /// The genuine header that lies at a log position, of whatever lap and volume.
+    pub(crate) fn header(&self, position: Lsn) -> Option<Frame> {
+        let frame = Frame::parse_anywhere(self.from(position)).ok()?;
+        (self.region.place(frame.lsn) == self.region.place(position)).then_some(frame)
     }
 
     /// The operation that begins at a log position, as [`Record::ops`](crate::Record::ops) gave it.
