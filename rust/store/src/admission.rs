@@ -36,8 +36,11 @@ pub(crate) enum Room {
     Memory,
 }
 
-/// Units for the lists that every checkpoint writes, whatever changed.
-const FIXED_UNITS: u64 = 2;
+/// Units for the lists that every checkpoint writes, whatever changed: a bucket for each retained checkpoint, the
+/// chain of buckets, and the table, all in single blocks.
+fn fixed_units(data_blocks: u64) -> u64 {
+    (crate::checkpoint::retained_at_most(data_blocks) as u64 + 8).div_ceil(4)
+}
 /// Freed runs that one unit of lists is sure to hold.
 const FREES_PER_UNIT: u64 = 400;
 /// How often a commit that found no room tries again.
@@ -62,23 +65,21 @@ impl Growth {
         }
     }
 
-    fn units(self, root: &Root) -> u64 {
+    fn units(self, root: &Root, fixed: u64) -> u64 {
         if self.keys == 0 && self.frees == 0 {
             return 0;
         }
-        vexfs_tree::growth_bound(root, self.keys, self.bytes)
-            + self.frees.div_ceil(FREES_PER_UNIT)
-            + FIXED_UNITS
+        vexfs_tree::growth_bound(root, self.keys, self.bytes) + self.frees.div_ceil(FREES_PER_UNIT) + fixed
     }
 }
 
 /// Units that the checkpoints of the frozen and of the active memtable may need together.
-fn units_needed(root: &Root, frozen: Growth, active: Growth) -> u64 {
-    let first = frozen.units(root);
+fn units_needed(root: &Root, frozen: Growth, active: Growth, fixed: u64) -> u64 {
+    let first = frozen.units(root, fixed);
     let counts = root.counts();
     let grown = TreeCounts { leaves: counts.leaves + first, nodes: counts.nodes + first, ..counts };
     let grown = Root::new(root.ptr(), grown);
-    first + active.units(&grown)
+    first + active.units(&grown, fixed)
 }
 
 impl Inner {
@@ -94,7 +95,9 @@ impl Inner {
         if state.frozen.is_some() && state.active.bytes() > self.options.memtable_bytes.saturating_mul(2) {
             return Err(Room::Memory);
         }
-        let needed = units_needed(&state.root, commits.frozen_growth, commits.active_growth.plus(growth));
+        let fixed = fixed_units(self.geometry.data_blocks());
+        let active = commits.active_growth.plus(growth);
+        let needed = units_needed(&state.root, commits.frozen_growth, active, fixed);
         let floor = needed + u64::from(self.geometry.reserve_units);
         let rise = floor.saturating_sub(commits.floor);
         let admitted = if removal {
@@ -114,7 +117,8 @@ impl Inner {
 
     /// Sets the floor to what the memtables need now, after a freeze or a checkpoint. Called under the commit lock.
     pub(crate) fn refit_floor(&self, writer: &Writer, commits: &mut Commits, root: &Root) {
-        let needed = units_needed(root, commits.frozen_growth, commits.active_growth);
+        let fixed = fixed_units(self.geometry.data_blocks());
+        let needed = units_needed(root, commits.frozen_growth, commits.active_growth, fixed);
         commits.floor = needed + u64::from(self.geometry.reserve_units);
         writer.space.set_unit_floor(commits.floor);
     }
@@ -127,7 +131,7 @@ impl Inner {
                 Room::Space => Error::NoSpace,
                 Room::Log | Room::Memory => Error::Stalled,
             }),
-            Room::Space if !progress && attempts > 0 => Err(Error::NoSpace),
+            Room::Space if !progress && attempts > 0 && !self.drop_retained()? => Err(Error::NoSpace),
             Room::Log | Room::Memory if !progress => {
                 std::thread::sleep(PAUSE);
                 Ok(())

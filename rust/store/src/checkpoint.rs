@@ -10,18 +10,23 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use vexfs_format::checkpoint::{Counts, Descriptor};
+use vexfs_format::geometry::RING_SLOTS;
 use vexfs_format::{BlockRun, CheckpointId, Seq};
 use vexfs_journal::{Cut, Position};
 use vexfs_space::{Class, Delta, Request, Space, Strategy, TableState};
-use vexfs_tree::{AllocError, Change, NodeAlloc, Root};
+use vexfs_tree::{AllocError, Applied, Change, NodeAlloc, Root};
 
 pub use vexfs_format::checkpoint::CheckpointKind as Kind;
 
-use crate::Result;
 use crate::admission::Growth;
 use crate::memtable::{Freed, SpaceChanges};
+use crate::retention::{ChainWriter, Limit, Retention};
 use crate::state::{Frozen, State};
 use crate::store::{Inner, Writer};
+use crate::{Error, Result};
+
+/// Blocks of data area for each past checkpoint that is kept.
+const BLOCKS_PER_RETAINED: u64 = 1024;
 
 /// What the checkpoint lock guards.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ pub(crate) struct Checkpoints {
     pub newest: Descriptor,
     /// What the next one will hold, once frozen.
     pub pending: Option<Pending>,
+    /// The older ones that are kept.
+    pub retention: Retention,
+    /// Whether the next one keeps none: space is short.
+    pub drop_all: bool,
 }
 
 /// A frozen memtable and where the log stood.
@@ -46,8 +55,9 @@ pub(crate) struct Pending {
 struct Built {
     root: Root,
     descriptor: Descriptor,
-    /// Blocks of the old tree that the new one does not have.
-    replaced: Vec<BlockRun>,
+    retention: Retention,
+    /// Blocks on their way back to the allocator, each with the gate of its readers; `None`: this checkpoint's.
+    freed: Vec<(Option<Seq>, BlockRun)>,
 }
 
 impl Inner {
@@ -58,19 +68,15 @@ impl Inner {
         self.check_not_failed()?;
         let started = Instant::now();
         if checkpoints.pending.is_none() {
-            if self.state.load().active.is_untouched() {
+            if self.state.load().active.is_untouched() && !checkpoints.drops_something() {
                 return Ok(false);
             }
             checkpoints.pending = Some(self.freeze(writer)?);
         }
-        let Checkpoints { newest, pending } = &mut *checkpoints;
-        let Some(frozen) = pending.as_ref() else { return Ok(false) };
-        let built = self.build(writer, newest, frozen, kind)?;
+        let built = self.build(writer, &checkpoints, kind)?;
         self.seal(writer, &built.descriptor).map_err(|error| self.fail(&error))?;
-        *newest = built.descriptor;
-        if let Some(merged) = pending.take() {
-            self.adopt(writer, built, merged);
-        }
+        self.adopt(writer, &mut checkpoints, built);
+        drop(checkpoints);
         self.reclaim()?;
         self.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.stats.checkpoint_ns.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -102,33 +108,69 @@ impl Inner {
         Ok(Pending { frozen, space, seq, at })
     }
 
-    /// Writes everything but the descriptor. On an error all that was taken is given back.
-    fn build(&self, writer: &Writer, newest: &Descriptor, pending: &Pending, kind: Kind) -> Result<Built> {
+    /// Writes everything but the descriptor. On an error all that was taken is given back; but what the device
+    /// refused for another reason than want of space on the host may have cost earlier writes too.
+    fn build(&self, writer: &Writer, checkpoints: &Checkpoints, kind: Kind) -> Result<Built> {
         let mut nodes = Nodes::new(&writer.space);
-        let built = self.build_with(writer, newest, pending, kind, &mut nodes);
-        if built.is_err() {
-            writer.space.abandon_checkpoint();
-            for run in nodes.taken {
-                writer.space.release(run).map_err(|error| self.fail(&error))?;
-            }
+        let built = self.build_with(writer, checkpoints, kind, &mut nodes);
+        let Err(error) = built else { return built };
+        if error.is_lost_write() {
+            return Err(self.fail(&error));
         }
-        built
+        writer.space.abandon_checkpoint();
+        for run in nodes.taken {
+            writer.space.release(run).map_err(|error| self.fail(&error))?;
+        }
+        Err(error)
     }
 
     fn build_with(
         &self,
         writer: &Writer,
-        newest: &Descriptor,
-        pending: &Pending,
+        checkpoints: &Checkpoints,
         kind: Kind,
         nodes: &mut Nodes<'_>,
     ) -> Result<Built> {
+        let Checkpoints { newest, pending: Some(pending), .. } = checkpoints else {
+            return Err(Error::Closed);
+        };
         let id = CheckpointId(newest.id.0.saturating_add(1));
+        let applied = self.merge_frozen(pending, nodes)?;
+        let replaced = applied.freed.iter().map(|&(run, birth)| Freed { run, birth, freed: pending.seq });
+        let frees = pending.space.freed.iter().copied().chain(replaced).collect();
+        let mut retention = checkpoints.retention.clone();
+        let mut chains = ChainWriter {
+            device: &*self.device,
+            volume: self.superblock.volume(),
+            alloc: &mut || nodes.alloc(1, 1, 1).map_err(|_| Error::NoSpace),
+        };
+        let limit = self.retention_limit(checkpoints.drop_all);
+        let outcome = retention.advance(newest, frees, limit, &self.geometry, &mut chains)?;
+        // A block freed by a transaction is seen as freed by whoever reads at that transaction or later; what
+        // this checkpoint replaces is reached until the new tree is published.
+        let gate = |free: &Freed| (free.freed < pending.seq).then_some(free.freed);
+        let mut freed: Vec<_> = outcome.free_now.iter().map(|free| (gate(free), free.run)).collect();
+        freed.extend(outcome.dropped);
+        let delta = Delta {
+            set: [pending.space.set.as_slice(), &nodes.taken].concat(),
+            clear: freed.iter().map(|(_, run)| *run).collect(),
+            inode_set: pending.space.inode_set.clone(),
+            inode_clear: pending.space.inode_freed.clone(),
+        };
+        let table = writer.space.write_checkpoint(id, &delta)?;
+        self.device.flush().map_err(|error| self.fail(&error))?;
+        let mut descriptor = self.descriptor(id, kind, pending, &applied.root, table);
+        descriptor.retention = outcome.table;
+        Ok(Built { root: applied.root, descriptor, retention, freed })
+    }
+
+    /// Merges what is frozen into the tree.
+    fn merge_frozen(&self, pending: &Pending, nodes: &mut Nodes<'_>) -> Result<Applied> {
         let root = self.state.load().root.clone();
-        let applied = match &pending.frozen {
+        match &pending.frozen {
             Frozen::Memtable(table) => {
                 let mut batch = table.newest_versions().map(|(key, version)| (key, change(version)));
-                self.tree.apply(&root, &mut batch, pending.seq, nodes)?
+                Ok(self.tree.apply(&root, &mut batch, pending.seq, nodes)?)
             }
             Frozen::Run(run) => {
                 let mut unreadable = None;
@@ -136,29 +178,17 @@ impl Inner {
                     run.versions().map_while(|item| item.map_err(|error| unreadable = Some(error)).ok());
                 let mut batch = versions.map(|(key, value)| (key, change(value)));
                 let applied = self.tree.apply(&root, &mut batch, pending.seq, nodes)?;
-                match unreadable {
-                    Some(error) => return Err(error),
-                    None => applied,
-                }
+                unreadable.map_or(Ok(applied), Err)
             }
-        };
-        let replaced: Vec<BlockRun> = applied.freed.iter().map(|(run, _)| *run).collect();
-        let delta = Delta {
-            set: [pending.space.set.as_slice(), &nodes.taken].concat(),
-            clear: pending
-                .space
-                .freed
-                .iter()
-                .map(|freed| freed.run)
-                .chain(replaced.iter().copied())
-                .collect(),
-            inode_set: pending.space.inode_set.clone(),
-            inode_clear: pending.space.inode_freed.clone(),
-        };
-        let table = writer.space.write_checkpoint(id, &delta)?;
-        self.device.flush().map_err(|error| self.fail(&error))?;
-        let descriptor = self.descriptor(id, kind, pending, &applied.root, table);
-        Ok(Built { root: applied.root, descriptor, replaced })
+        }
+    }
+
+    /// How many past checkpoints are kept: fewer on small volumes, where their lists would weigh, and together no
+    /// more than an eighth of the volume.
+    fn retention_limit(&self, drop_all: bool) -> Limit {
+        let blocks = self.geometry.data_blocks();
+        let checkpoints = if drop_all { 0 } else { self.options.retain.min(retained_at_most(blocks)) };
+        Limit { checkpoints, blocks: blocks / 8 }
     }
 
     fn descriptor(
@@ -203,33 +233,63 @@ impl Inner {
         Ok(())
     }
 
-    /// Moves readers to the new tree, and what was replaced on its way back to the allocator.
-    fn adopt(&self, writer: &Writer, built: Built, merged: Pending) {
+    /// Moves readers to the new tree, and what was freed on its way back to the allocator.
+    fn adopt(&self, writer: &Writer, checkpoints: &mut Checkpoints, built: Built) {
+        let Built { root, descriptor, mut retention, freed } = built;
         let mut commits = writer.commits.lock();
         let gate = commits.next_seq();
         let state = self.state.load_full();
         self.state.store(Arc::new(State {
             active: Arc::clone(&state.active),
             frozen: None,
-            root: built.root.clone(),
+            root: root.clone(),
         }));
         // In this order: a view of the state before has a sequence below the gate.
         self.publish(gate);
         commits.frozen_growth = Growth::default();
-        self.refit_floor(writer, &mut commits, &built.root);
+        self.refit_floor(writer, &mut commits, &root);
         drop(commits);
         drop(state);
 
-        writer.deferred.add(gate, built.replaced);
-        for Freed { run, freed, .. } in merged.space.freed {
-            writer.deferred.add(freed, [run]);
+        retention.set_newest_gate(gate);
+        writer.held_blocks.store(retention.held_blocks(), Ordering::Relaxed);
+        checkpoints.newest = descriptor;
+        checkpoints.retention = retention;
+        checkpoints.drop_all = false;
+        for (own_gate, run) in freed {
+            writer.deferred.add(own_gate.unwrap_or(gate), [run]);
         }
-        for ino in merged.space.inode_freed {
-            self.unreserve_inode(ino);
+        if let Some(merged) = checkpoints.pending.take() {
+            for ino in merged.space.inode_freed {
+                self.unreserve_inode(ino);
+            }
+            writer.pinned.hold(merged.frozen);
         }
-        writer.pinned.hold(merged.frozen);
-        self.release_log(writer, built.descriptor.id, built.descriptor.lsn);
+        self.release_log(writer, descriptor.id, descriptor.lsn);
     }
+
+    /// Drops all retained checkpoints, for their space; says whether there were any.
+    pub(crate) fn drop_retained(&self) -> Result<bool> {
+        let writer = self.writer()?;
+        let mut checkpoints = writer.checkpoints.lock();
+        if checkpoints.retention.len() == 0 {
+            return Ok(false);
+        }
+        checkpoints.drop_all = true;
+        drop(checkpoints);
+        self.checkpoint(Kind::Emergency)
+    }
+}
+
+impl Checkpoints {
+    fn drops_something(&self) -> bool {
+        self.drop_all && self.retention.len() > 0
+    }
+}
+
+/// How many past checkpoints a volume with so many data blocks keeps at most.
+pub(crate) fn retained_at_most(data_blocks: u64) -> usize {
+    usize::try_from(data_blocks / BLOCKS_PER_RETAINED).unwrap_or(usize::MAX).min(RING_SLOTS as usize - 1)
 }
 
 /// Writes a descriptor to its slot of both rings.

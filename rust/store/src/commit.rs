@@ -129,10 +129,13 @@ impl Commits {
     }
 }
 
+/// A key with the changes to merge into it, and what the transaction's view says it holds.
+type MergeOf = (Key, Vec<Arc<dyn Merge>>, Option<Value>);
+
 /// What can be made ready before the lock.
 struct Prepared {
     record: RecordBuilder,
-    merges: Vec<(Key, Vec<Arc<dyn Merge>>, Option<Value>)>,
+    merges: Vec<MergeOf>,
     sets: Vec<BlockRun>,
     frees: Vec<(BlockRun, Seq)>,
     /// Taken and given up again in this same transaction: nobody will ever know of them.

@@ -146,6 +146,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the device may have lost writes that had returned: everything but a refusal for want of space on
+    /// the host.
+    pub(crate) fn is_lost_write(&self) -> bool {
+        let device = match self {
+            Self::Device(error) | Self::Tree(vexfs_tree::Error::Device(error)) => error,
+            Self::Space(vexfs_space::Error::Device(error)) => error,
+            _ => return false,
+        };
+        device.code() != "no_host_space"
+    }
+
     /// The stable code of the error.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -22,6 +22,7 @@ mod read;
 mod readers;
 mod recovery;
 mod reservation;
+mod retention;
 mod run;
 mod state;
 mod stats;

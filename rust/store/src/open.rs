@@ -18,6 +18,7 @@ use crate::options::{FormatOptions, Mode, Options};
 use crate::pinned::Pinned;
 use crate::readers::Readers;
 use crate::recovery::{Recovered, RecoveryReport, recover, region};
+use crate::retention::Retention;
 use crate::state::{Frozen, State};
 use crate::store::{Inner, Store, Writer};
 use crate::{Error, Result, superblock};
@@ -108,6 +109,8 @@ impl Inner {
             Arc::clone(&self.unique),
             &self.options.journal,
         )?;
+        let retention = Retention::load(&*self.device, &self.geometry, volume, newest.retention)?;
+        let held = retention.held_blocks();
         let mut commits = Commits::new(recovered.last);
         commits.frozen_growth = recovered.growth;
         let pending = frozen.map(|frozen| Pending {
@@ -123,9 +126,10 @@ impl Inner {
             space,
             log,
             commits: Mutex::new(commits),
-            checkpoints: Mutex::new(Checkpoints { newest, pending }),
+            checkpoints: Mutex::new(Checkpoints { newest, pending, retention, drop_all: false }),
             deferred: Deferred::default(),
             pinned: Pinned::new(newest.lsn),
+            held_blocks: AtomicU64::new(held),
         };
         self.refit_floor(&writer, &mut writer.commits.lock(), &root_of(&newest));
         self.writer = Some(writer);

@@ -57,6 +57,8 @@ pub(crate) struct Writer {
     pub checkpoints: Mutex<Checkpoints>,
     pub deferred: Deferred,
     pub pinned: Pinned,
+    /// Blocks in use only for retained checkpoints.
+    pub held_blocks: AtomicU64,
 }
 
 impl Inner {
@@ -279,7 +281,7 @@ impl Store {
     /// As [`Store::checkpoint`].
     pub fn relieve(&self) -> Result<bool> {
         self.inner.check_writable()?;
-        Ok(self.inner.checkpoint(Kind::Emergency)? | self.inner.reclaim()?)
+        Ok(self.inner.checkpoint(Kind::Emergency)? | self.inner.reclaim()? | self.inner.drop_retained()?)
     }
 
     /// Closes the volume: a last checkpoint, and every later use is [`Error::Closed`].
@@ -364,7 +366,8 @@ impl Store {
         let inodes = inner.geometry.inode_count();
         match &inner.writer {
             Some(writer) => {
-                let free = writer.space.free_blocks() + writer.deferred.blocks();
+                let held = writer.held_blocks.load(Ordering::Relaxed);
+                let free = writer.space.free_blocks() + writer.deferred.blocks() + held;
                 let kept = writer.space.unit_floor() * u64::from(vexfs_format::NODE_BLOCKS);
                 SpaceStatus {
                     blocks,

@@ -1,5 +1,7 @@
 //! What a store promises to whoever uses it: views, conflicts, savepoints, durability, checkpoints.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::sync::Arc;
 
 use vexfs_device::{Device, MemoryDevice};
