@@ -3,7 +3,7 @@
 use vexfs_format::{BitmapKind, BlockRun, Ino};
 
 /// An error of the allocator or of its bitmaps on disk.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Too few free blocks, or only such as the unit floor keeps for tree nodes.

@@ -6,7 +6,7 @@ use vexfs_format::{BlockNo, CheckpointId, Lsn};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Another transaction changed what this one read or wrote.

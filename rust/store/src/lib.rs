@@ -43,6 +43,7 @@ pub use stats::StoreStats;
 pub use store::{SpaceStatus, Store};
 pub use tx::{Durability, Isolation, Tx};
 pub use value::Value;
+pub use vexfs_device::Device;
 pub use vexfs_space::{Class, Request, Strategy};
 pub use view::View;
 pub use writes::{Merge, Savepoint};

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use vexfs_device::Device;
-use vexfs_format::{BLOCK_SIZE, CheckpointId, Descriptor, Geometry, Superblock};
+use vexfs_format::{BLOCK_SIZE, BlockNo, CheckpointId, Descriptor, Geometry};
 use vexfs_journal::{Log, Start};
 use vexfs_space::Space;
 use vexfs_tree::{NodeCache, Reader, Root, TreeCounts};
@@ -28,8 +28,8 @@ impl Store {
     ///
     /// # Errors
     /// A device that is too small or too large, a label that is too long, and the device's own.
-    pub fn format(device: &Arc<dyn Device>, options: &FormatOptions) -> Result<Superblock> {
-        crate::format::format(device, options)
+    pub fn mkfs(device: Arc<dyn Device>, options: &FormatOptions) -> Result<()> {
+        crate::format::format(&device, options).map(drop)
     }
 
     /// Opens a volume; one that was not closed is recovered first.
@@ -181,15 +181,35 @@ fn newest_checkpoint(device: &dyn Device, geometry: &Geometry, volume: u64) -> R
                 continue;
             }
             match Descriptor::parse(&bytes, volume, block) {
-                Ok(found) if newest.is_none_or(|newest| found.id > newest.id) => newest = Some(found),
+                Ok(found) if newest.is_none_or(|newest| found.id > newest.id) => {
+                    match plausible(geometry, &found, block) {
+                        Ok(()) => newest = Some(found),
+                        Err(error) => last_error = Some(error.to_string()),
+                    }
+                }
                 Ok(_) => {}
-                Err(error) => last_error = Some(error),
+                Err(error) => last_error = Some(error.to_string()),
             }
         }
     }
     newest.ok_or_else(|| Error::NoCheckpoint {
-        reason: last_error.map_or_else(|| "the ring is empty".to_owned(), |error| error.to_string()),
+        reason: last_error.unwrap_or_else(|| "the ring is empty".to_owned()),
     })
+}
+
+/// Whether a descriptor that is whole can be this volume's: it lies in its slot, and its root in the data area.
+fn plausible(geometry: &Geometry, found: &Descriptor, block: BlockNo) -> Result<()> {
+    if !geometry.descriptor_blocks(found.id).contains(&block) {
+        return Err(Error::Corrupt {
+            what: format!("the descriptor of checkpoint {} in another's slot", found.id),
+        });
+    }
+    match found.root {
+        Some(root) if !geometry.holds(root.run()) => {
+            Err(Error::Corrupt { what: format!("the root of checkpoint {} outside the data area", found.id) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A random number that is neither 0 nor the epoch before.

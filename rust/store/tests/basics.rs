@@ -14,7 +14,7 @@ fn options() -> Options {
 
 fn formatted(bytes: u64) -> Arc<dyn Device> {
     let device: Arc<dyn Device> = Arc::new(MemoryDevice::new(bytes));
-    Store::format(&device, &FormatOptions::default()).unwrap();
+    Store::mkfs(Arc::clone(&device), &FormatOptions::default()).unwrap();
     device
 }
 

@@ -32,7 +32,7 @@ fn formatted(bytes: u64) -> Image {
         created_ns: Some(1),
         ..FormatOptions::default()
     };
-    Store::format(&device, &options).unwrap();
+    Store::mkfs(Arc::clone(&device), &options).unwrap();
     sim.image()
 }
 
