@@ -147,6 +147,16 @@ pub enum Error {
         /// What is wrong.
         source: vexfs_format::Error,
     },
+    /// A block of a file does not hold what was written.
+    #[error("block {block} is corrupt: it holds byte {offset} of inode {ino}, and its checksum is wrong; restore the file from a copy and run `vexfs fsck --data`")]
+    CorruptData {
+        /// The block on the device.
+        block: vexfs_format::BlockNo,
+        /// The file.
+        ino: Ino,
+        /// The block's first byte in the file.
+        offset: u64,
+    },
     /// What a directory or an orphan refers to does not exist.
     #[error("inode {ino} is missing though {what} refers to it; run `vexfs fsck`")]
     Dangling {
@@ -191,6 +201,7 @@ impl Error {
             Self::AttributeName(_) => "attribute_name",
             Self::AttributeNamespace(_) => "attribute_namespace",
             Self::Damaged { .. } => "damaged",
+            Self::CorruptData { .. } => "corrupt_data",
             Self::Dangling { .. } => "dangling",
             Self::Store(error) => error.code(),
         }
@@ -220,7 +231,7 @@ impl Error {
             Self::NoAttribute(_) => errno::ENODATA,
             Self::AttributeTooLarge(_) => errno::E2BIG,
             Self::AttributeName(_) => errno::ERANGE,
-            Self::Damaged { .. } | Self::Dangling { .. } => errno::EUCLEAN,
+            Self::Damaged { .. } | Self::CorruptData { .. } | Self::Dangling { .. } => errno::EUCLEAN,
             Self::Store(error) => store_errno(error),
         }
     }

@@ -63,17 +63,16 @@ impl Handles {
         self.shards.get(ino.0 as usize % SHARDS)
     }
 
-    /// Adds a hold, whether or not the inode exists. Returns what the data layer keeps, and whether it is the
-    /// first hold.
-    pub(crate) fn hold(&self, ino: Ino) -> (Arc<FileState>, bool) {
-        let Some(shard) = self.shard(ino) else { return Default::default() };
+    /// Adds a hold, whether or not the inode exists; says whether it is the first.
+    pub(crate) fn hold(&self, ino: Ino) -> bool {
+        let Some(shard) = self.shard(ino) else { return false };
         let mut entries = shard.entries.lock();
         while entries.get(&ino).is_some_and(|entry| entry.removing) {
             shard.settled.wait(&mut entries);
         }
         let entry = entries.entry(ino).or_default();
         entry.holds = entry.holds.saturating_add(1);
-        (Arc::clone(&entry.data), entry.holds == 1)
+        entry.holds == 1
     }
 
     /// Ends `count` holds; returns whether the inode is to be removed now.
@@ -154,14 +153,18 @@ pub struct Hold {
     fs: Fs,
     ino: Ino,
     generation: u64,
-    data: Arc<FileState>,
     /// Whether dropping it ends it.
     counted: bool,
 }
 
 impl Hold {
-    pub(crate) fn new(fs: &Fs, ino: Ino, generation: u64, data: Arc<FileState>) -> Self {
-        Self { fs: fs.clone(), ino, generation, data, counted: true }
+    pub(crate) fn new(fs: &Fs, ino: Ino, generation: u64) -> Self {
+        Self { fs: fs.clone(), ino, generation, counted: true }
+    }
+
+    pub(crate) fn with_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
     }
 
     /// The volume.
@@ -182,11 +185,6 @@ impl Hold {
         self.generation
     }
 
-    /// What the data layer keeps for the inode.
-    pub(crate) fn data(&self) -> &Arc<FileState> {
-        &self.data
-    }
-
     /// Turns the hold into one that is only counted: [`Fs::forget`] ends it. This is a mount's lookup count.
     pub fn into_lookup(mut self) {
         self.counted = false;
@@ -195,8 +193,8 @@ impl Hold {
 
 impl Clone for Hold {
     fn clone(&self) -> Self {
-        let (data, _) = self.fs.handles().hold(self.ino);
-        Self::new(&self.fs, self.ino, self.generation, data)
+        self.fs.handles().hold(self.ino);
+        Self::new(&self.fs, self.ino, self.generation)
     }
 }
 
@@ -221,14 +219,13 @@ impl Fs {
     /// # Errors
     /// [`Error::Stale`] if it is not there any more, or (`generation` given) is another one by now.
     pub fn hold(&self, ino: Ino, generation: Option<u64>) -> Result<Hold> {
-        let (data, first) = self.handles().hold(ino);
-        let mut hold = Hold::new(self, ino, 0, data);
+        let first = self.handles().hold(ino);
+        let hold = Hold::new(self, ino, 0);
         let inode = self.view(&crate::Caller::root())?.inode(ino)?;
         let dying = first && inode.nlink == 0;
         if dying || generation.is_some_and(|generation| generation != inode.generation) {
             return Err(Error::Stale(ino));
         }
-        hold.generation = inode.generation;
-        Ok(hold)
+        Ok(hold.with_generation(inode.generation))
     }
 }

@@ -1,10 +1,11 @@
 //! What a transaction remembers beside its writes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use vexfs_format::Ino;
 
+use crate::data::Written;
 use crate::touch::Touch;
 
 /// See the head of the file. All of it may name more than what is true after a rollback, never less.
@@ -12,10 +13,28 @@ use crate::touch::Touch;
 pub(crate) struct Pending {
     /// Inodes that lost their last name here, or never had one: looked at again at commit.
     pub nameless: Vec<Ino>,
-    /// Directories whose record was put by this transaction: a touch is applied to it at once.
-    pub put_dirs: HashSet<Ino>,
+    /// Inodes without a name that got one.
+    pub named: Vec<Ino>,
+    /// Inodes whose orphan item says what is left to do once this is committed.
+    pub unfinished: Vec<Ino>,
     /// Touches that later ones of the same inode can join, because no savepoint was taken in between.
     pub touches: HashMap<Ino, Arc<Touch>>,
+    /// Writes of files that later ones can join in the same way.
+    pub written: HashMap<Ino, Arc<Written>>,
     /// Whether anything but a removal was done, so that the reserve of a full volume stays closed to it.
     pub grows: bool,
+}
+
+impl Pending {
+    /// From here on nothing joins what was done before: a savepoint begins or ends.
+    pub fn part(&mut self) {
+        self.touches.clear();
+        self.written.clear();
+    }
+
+    /// The inode's record is put as a whole: nothing joins what was merged into it before.
+    pub fn record_put(&mut self, ino: Ino) {
+        self.touches.remove(&ino);
+        self.written.remove(&ino);
+    }
 }

@@ -21,9 +21,12 @@ impl FsTx {
     pub fn commit(mut self, durability: Durability) -> Result<Seq> {
         let mut removals = self.settle_nameless()?;
         self.store.set_removal(!self.pending.grows);
-        let seq = self.store.commit(durability)?;
+        let Self { fs, store, pending, .. } = self;
+        let seq = store.commit(durability)?;
+        pending.named.iter().for_each(|ino| fs.handles().named(*ino));
         removals.committed = true;
         drop(removals);
+        pending.unfinished.into_iter().for_each(|ino| fs.finish_soon(ino));
         Ok(seq)
     }
 
@@ -34,20 +37,25 @@ impl FsTx {
 
     /// A place to roll back to.
     pub fn savepoint(&mut self) -> Savepoint {
-        self.pending.touches.clear();
+        self.pending.part();
         self.store.savepoint()
     }
 
     /// Undoes everything since `savepoint`.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
-        self.pending.touches.clear();
+        self.pending.part();
         self.store.rollback_to(savepoint);
     }
 
     /// Keeps everything since `savepoint`.
     pub fn release(&mut self, savepoint: Savepoint) {
-        self.pending.touches.clear();
+        self.pending.part();
         self.store.release(savepoint);
+    }
+
+    /// Says that an orphan item of the inode was put, whose work goes on after the commit.
+    pub(crate) fn finish_after_commit(&mut self, ino: Ino) {
+        self.pending.unfinished.push(ino);
     }
 
     /// Whether a commit would change nothing.
@@ -63,10 +71,7 @@ impl FsTx {
 
     /// Sets an inode record: an ordinary write, which conflicts with every other change of the inode.
     pub(crate) fn put_inode(&mut self, ino: Ino, inode: &Inode) {
-        if inode.file_type == vexfs_format::FileType::Directory {
-            self.pending.touches.remove(&ino);
-            self.pending.put_dirs.insert(ino);
-        }
+        self.pending.record_put(ino);
         self.store.put(keys::inode(ino), inode.encode());
     }
 
@@ -85,7 +90,8 @@ impl FsTx {
         let touch = Arc::new(Touch::directory(now, subdirs));
         self.store.observe(keys::live(dir));
         self.store.merge(keys::inode(dir), Arc::clone(&touch) as Arc<dyn vexfs_store::Merge>);
-        if !self.pending.put_dirs.contains(&dir) {
+        // One that the store does not keep was applied at once, to a record put by this transaction.
+        if Arc::strong_count(&touch) > 1 {
             self.pending.touches.insert(dir, touch);
         }
     }

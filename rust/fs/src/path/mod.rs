@@ -1,0 +1,11 @@
+//! Paths: absolute, of any length, any bytes but zero.
+
+mod open;
+mod resolve;
+mod tree;
+mod verbs;
+mod walk;
+
+pub use open::{OpenFile, OpenOptions};
+pub use resolve::{Follow, MAX_SYMLINKS};
+pub use walk::{OwnedEntry, Walked};
