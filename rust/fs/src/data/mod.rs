@@ -1,35 +1,54 @@
 //! The bytes of files.
+//!
+//! A file's data lies in extents: runs of blocks with a checksum for each block, which are never overwritten: what
+//! changes is written elsewhere and the old blocks are freed. Where there is no extent there is a hole, which reads
+//! as zero and costs nothing; preallocated blocks read as zero too. The bytes of the last block may be in the tree
+//! instead (see `tail`). Data goes to the device when it is written; only the extents wait for the commit.
+//!
+//! Invariants: an extent does not cross a boundary of 1 MiB of the file; the bytes of a block behind the end of the
+//! file are zero; extents that begin behind the end are preallocated, or what a truncation has yet to remove, and
+//! whoever extends the file over the latter removes it (`Editor::extend`).
+//!
+//! Two transactions may write one file at the same time. Those that write data share: they conflict only if they
+//! touch the same chunk of 1 MiB, as the chunks' tokens say. Those that change the shape (truncate, punch, move,
+//! put or take a tail) are exclusive: they write the inode record and the file's shape token, which all others
+//! observe.
 
-use vexfs_format::{Extent, Ino, Inode, Key, kinds};
-use vexfs_store::Read;
+mod blocks;
+mod bulk;
+mod change;
+mod copy;
+mod edit;
+mod editor;
+mod extents;
+mod fallocate;
+mod read;
+mod seek;
+mod shift;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod truncate;
+mod verbs;
+mod window;
+mod write;
 
-use crate::{Error, FsTx, Result};
+use vexfs_format::BLOCK_SIZE;
+use vexfs_format::extent::CHUNK_BYTES;
+
+pub(crate) use change::Written;
+pub use fallocate::Allocate;
+pub(crate) use truncate::{remove_some, truncate_some};
+
+/// Bytes of a block.
+const BLOCK: u64 = BLOCK_SIZE as u64;
+/// Blocks of a chunk.
+const CHUNK_BLOCKS: u64 = CHUNK_BYTES / BLOCK;
+/// Blocks of the longest file.
+const MAX_BLOCKS: u64 = vexfs_format::inode::MAX_FILE_BYTES / BLOCK;
 
 /// What is kept in memory for an inode while somebody holds it.
 #[derive(Debug, Default)]
-pub struct FileState {}
-
-/// Removes up to `budget` items of the data of an inode without a name; says whether all are gone.
-pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut usize) -> Result<bool> {
-    truncate_some(tx, ino, inode, 0, budget)
-}
-
-/// Removes up to `budget` items that lie wholly at or behind `size`, the last first; says whether all are gone.
-pub(crate) fn truncate_some(tx: &mut FsTx, ino: Ino, inode: &Inode, size: u64, budget: &mut usize) -> Result<bool> {
-    let mut inode = *inode;
-    for kind in [kinds::EXTENT, kinds::INLINE] {
-        let (from, to) = (Key::new(ino.0, kind, size), Key::new(ino.0, kind, u64::MAX));
-        let items: Vec<_> = tx.store.range_rev(from, to).take(*budget).collect::<Result<_, _>>()?;
-        *budget -= items.len();
-        for (key, value) in items {
-            if kind == kinds::EXTENT {
-                let extent = Extent::parse(key.offset, &value).map_err(|source| Error::Damaged { ino, source })?;
-                tx.store.free(extent.run, extent.birth);
-                inode.blocks = inode.blocks.saturating_sub(extent.run.len.into());
-            }
-            tx.store.delete(key);
-        }
-    }
-    tx.put_inode(ino, &inode);
-    Ok(*budget > 0)
+pub struct FileState {
+    window: window::Window,
 }
