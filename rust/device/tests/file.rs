@@ -255,6 +255,17 @@ fn busy_names_a_child_that_inherited_the_lock_of_a_dead_parent() {
 }
 
 #[test]
+fn a_program_that_is_started_meanwhile_does_not_inherit_the_volume() {
+    let (_directory, path) = place();
+    let _device = FileDevice::create(&path, LEN, false).unwrap();
+    let own = fs::read_dir("/proc/self/fd").unwrap();
+    assert!(own.filter_map(|f| fs::read_link(f.unwrap().path()).ok()).any(|file| file == path));
+    let output = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    let inherited = String::from_utf8(output.stdout).unwrap();
+    assert!(inherited.contains("/dev/null") && !inherited.contains(path.to_str().unwrap()), "{inherited}");
+}
+
+#[test]
 fn a_forked_child_cannot_write_and_does_not_end_its_parents_lock() {
     let (_directory, path) = place();
     drop(FileDevice::create(&path, LEN, false).unwrap());

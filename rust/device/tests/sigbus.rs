@@ -45,6 +45,9 @@ fn a_page_cut_off_reads_as_zeros_and_the_map_says_so() {
     other.check().unwrap();
     cut(&path, LEN);
     assert!(map.check().is_err(), "for good");
+    drop(map);
+    let later: Vec<_> = (0..200).map(|_| device.map(0, LEN).unwrap()).collect();
+    assert!(later.iter().all(|m| m[0] == 7 && m.check().is_ok()), "a new map begins whole");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread, pwrite};
 
+use super::transfer::{read_fully, write_fully};
 use crate::{ALIGNMENT, AlignedBuf};
 
 /// Reads bigger than this go in pieces, to bound the memory of the detour over an aligned buffer.
@@ -48,10 +49,7 @@ impl Direct {
 
     /// Writes all of `buf`, durable on return.
     pub(super) fn write(&self, buf: &[u8], offset: u64) -> Result<(), Errno> {
-        super::write_fully(buf.len(), |done| {
-            let rest = buf.get(done..).unwrap_or_default();
-            rustix::io::pwrite(self.file.as_fd(), rest, offset.saturating_add(done as u64))
-        })
+        write_fully(buf, offset, |rest, at| pwrite(self.file.as_fd(), rest, at))
     }
 
     /// Fills `buf` from the device, over an aligned buffer; `false` if the file ends before.
@@ -65,28 +63,12 @@ impl Direct {
             let skip = (at - start) as usize;
             let wanted = skip + piece.len();
             bounce.resize(wanted.next_multiple_of(ALIGNMENT));
-            if !self.fill(&mut bounce, start, wanted)? {
+            let read = |rest: &mut [u8], at| pread(self.file.as_fd(), rest, at);
+            if !read_fully(&mut bounce, start, wanted, ALIGNMENT, read)? {
                 return Ok(false);
             }
             piece.copy_from_slice(bounce.get(skip..wanted).ok_or(Errno::INVAL)?);
             at = at.saturating_add(piece.len() as u64);
-        }
-        Ok(true)
-    }
-
-    /// Reads at least `wanted` bytes; both offset and buffer are aligned, and stay so after a short read.
-    fn fill(&self, buf: &mut [u8], offset: u64, wanted: usize) -> Result<bool, Errno> {
-        let mut done = 0;
-        while done < wanted {
-            let rest = buf.get_mut(done..).unwrap_or_default();
-            match rustix::io::pread(self.file.as_fd(), rest, offset.saturating_add(done as u64)) {
-                Ok(n) if done + n >= wanted => return Ok(true),
-                // What is left of a short read is asked for again from its last aligned place.
-                Ok(n) if n >= ALIGNMENT => done = (done + n) / ALIGNMENT * ALIGNMENT,
-                Ok(_) => return Ok(false),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
         }
         Ok(true)
     }

@@ -8,18 +8,19 @@ mod create;
 mod direct;
 mod lock;
 mod open;
+mod transfer;
 
 use std::fs::File;
-use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, pread, pwrite, pwritev, retry_on_intr};
 
 use crate::{Device, Error, Map, Result, check_range, sys, total_len};
 use direct::Direct;
 use lock::Lock;
+use transfer::{read_fully, write_all_fully, write_fully};
 
 pub use create::existing_len;
 
@@ -138,45 +139,24 @@ impl Device for FileDevice {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let len = buf.len();
         self.check(offset, len as u64)?;
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..).filter(|r| !r.is_empty()) {
-            match rustix::io::pread(self.fd(), rest, offset.saturating_add(done as u64)) {
-                Ok(0) => return Err(self.cut_short(offset, len as u64)),
-                Ok(n) => done += n,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(self.error(format!("read {len} bytes at {offset}"), errno)),
-            }
+        match read_fully(buf, offset, len, 1, |rest, at| pread(self.fd(), rest, at)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.cut_short(offset, len as u64)),
+            Err(errno) => Err(self.error(format!("read {len} bytes at {offset}"), errno)),
         }
-        Ok(())
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
         self.check_write(offset, buf.len() as u64)?;
-        write_fully(buf.len(), |done| {
-            let rest = buf.get(done..).unwrap_or_default();
-            rustix::io::pwrite(self.fd(), rest, offset.saturating_add(done as u64))
-        })
-        .map_err(|errno| self.error(format!("write {} bytes at {offset}", buf.len()), errno))
+        write_fully(buf, offset, |rest, at| pwrite(self.fd(), rest, at))
+            .map_err(|errno| self.error(format!("write {} bytes at {offset}", buf.len()), errno))
     }
 
     fn write_all_at(&self, bufs: &[&[u8]], offset: u64) -> Result<()> {
         let len = total_len(bufs);
         self.check_write(offset, len)?;
-        // The host takes at most this many buffers in one call.
-        const MOST: usize = 1024;
-        let mut at = offset;
-        for bufs in bufs.chunks(MOST) {
-            let mut slices: Vec<IoSlice<'_>> = bufs.iter().map(|b| IoSlice::new(b)).collect();
-            let mut rest = slices.as_mut_slice();
-            write_fully(usize::try_from(total_len(bufs)).unwrap_or(usize::MAX), |_| {
-                let written = rustix::io::pwritev(self.fd(), rest, at)?;
-                IoSlice::advance_slices(&mut rest, written);
-                at = at.saturating_add(written as u64);
-                Ok(written)
-            })
-            .map_err(|errno| self.error(format!("write {len} bytes at {offset}"), errno))?;
-        }
-        Ok(())
+        write_all_fully(bufs, offset, |rest, at| pwritev(self.fd(), rest, at))
+            .map_err(|errno| self.error(format!("write {len} bytes at {offset}"), errno))
     }
 
     fn write_durable(&self, buf: &[u8], offset: u64) -> Result<()> {
@@ -256,18 +236,4 @@ impl Device for FileDevice {
     fn name(&self) -> String {
         self.path.display().to_string()
     }
-}
-
-/// Calls `write` with how much is done until all `len` bytes are written.
-fn write_fully(len: usize, mut write: impl FnMut(usize) -> Result<usize, Errno>) -> Result<(), Errno> {
-    let mut done = 0;
-    while done < len {
-        match write(done) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(n) => done = done.saturating_add(n),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
