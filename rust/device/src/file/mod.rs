@@ -1,7 +1,7 @@
 //! A volume in a file or on a block device.
 //!
 //! Ordinary I/O goes through the host's page cache on the descriptor that holds the lock. Durable writes and
-//! reads of the device itself go past it, on a second descriptor of the same file ([`direct`]). The host keeps
+//! reads of the device itself go past it, on a second descriptor of the same file (`direct`). The host keeps
 //! the two coherent: a direct write drops the cached pages that it replaces, a direct read writes them back first.
 
 mod create;

@@ -1,7 +1,7 @@
 //! Bytes of a device to read in place.
 //!
 //! A mapped page that the host cannot read (an I/O error, or the file was cut short) would kill the process with
-//! SIGBUS. The [`guard`] puts a page of zeros there instead and remembers it: [`Map::check`] tells.
+//! SIGBUS. The `guard` puts a page of zeros there instead and remembers it: [`Map::check`] tells.
 
 mod guard;
 
