@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use vexfs_format::{BlockRun, Extent, Ino, Seq};
 use vexfs_store::{Read, Tx};
 
+use super::CHUNK_BLOCKS;
 use super::extents::{self, Held};
 use crate::Result;
 
@@ -69,14 +70,25 @@ pub(crate) fn replace(tx: &mut Tx, ino: Ino, blocks: &Range<u64>, mut pieces: Sm
     if let Some(first) = old.first().and_then(|held| held.part(&(held.at..blocks.start))) {
         left = Some(first);
     }
-    if let (Some(left), Some(first)) = (&left, pieces.first_mut()) {
-        // The longer extent is put over the key of the one that it took up.
-        first.take_up(left);
+    if let Some(first) = pieces.first_mut() {
+        join(tx, ino, first, left)?;
     }
     for piece in pieces {
         tx.put(extents::key(ino, piece.at), piece.encode());
     }
     Ok(lost)
+}
+
+/// Makes `piece` take up what is `left` of it, and what is left of that, as far as it goes.
+fn join(tx: &mut Tx, ino: Ino, piece: &mut Piece, mut left: Option<Held>) -> Result<()> {
+    while let Some(held) = left.filter(|held| piece.take_up(held)) {
+        tx.delete(extents::key(ino, held.at));
+        left = match held.at % CHUNK_BLOCKS {
+            0 => None,
+            _ => extents::at_or_before(tx, ino, held.at - 1)?,
+        };
+    }
+    Ok(())
 }
 
 /// Frees what of `extents` lies in these blocks of the file; returns how many blocks the file lost.

@@ -2,106 +2,16 @@
 //! must look like after each.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use proptest::prelude::*;
-use vexfs_device::MemoryDevice;
-use vexfs_format::{Ino, kinds};
-use vexfs_store::{CheckpointKind, FormatOptions, Options, Read};
+use vexfs_format::Ino;
+use vexfs_store::CheckpointKind;
 
-use super::{Allocate, BLOCK, CHUNK_BLOCKS, extents, tail};
-use crate::{Caller, Durability, Fs, FsTx, FsView, Isolation, RootOptions, Scope};
+use super::super::{Allocate, BLOCK};
+use super::{CHUNK, check_bytes, check_records, pattern, volume};
+use crate::{Caller, Durability, FsTx, Isolation};
 
-const CHUNK: u64 = CHUNK_BLOCKS * BLOCK;
 const LIMIT: u64 = 3 * CHUNK + 5000;
-
-pub(crate) struct Volume {
-    pub device: Arc<MemoryDevice>,
-    pub fs: Fs,
-}
-
-fn options() -> Options {
-    Options { background: false, retain: 0, ..Options::default() }
-}
-
-pub(crate) fn volume(bytes: u64) -> Volume {
-    let device = Arc::new(MemoryDevice::new(bytes));
-    Fs::mkfs(device.clone(), FormatOptions::default(), RootOptions::default()).unwrap();
-    let fs = Fs::open(device.clone(), options()).unwrap();
-    Volume { device, fs }
-}
-
-impl Volume {
-    fn reopen(&mut self) {
-        self.fs.close().unwrap();
-        self.fs = Fs::open(self.device.clone(), options()).unwrap();
-    }
-
-    /// The volume as it is on the device, without a last checkpoint: what a killed process leaves.
-    fn kill(&mut self) {
-        self.fs.sync().unwrap();
-        self.device = Arc::new(MemoryDevice::from_image(self.device.image()));
-        self.fs = Fs::open(self.device.clone(), options()).unwrap();
-    }
-
-    pub fn create(&self, name: &str) -> Ino {
-        self.change(|tx| tx.create(Ino(1), name.as_bytes(), 0o644).unwrap().ino)
-    }
-
-    pub fn change<T>(&self, change: impl FnOnce(&mut FsTx) -> T) -> T {
-        let mut tx = self.fs.begin(&Caller::root(), Isolation::Snapshot).unwrap();
-        let value = change(&mut tx);
-        tx.commit(Durability::Visible).unwrap();
-        value
-    }
-
-    pub fn view(&self) -> FsView {
-        self.fs.view(&Caller::root()).unwrap()
-    }
-
-    fn free_blocks(&self) -> u64 {
-        while self.fs.store().checkpoint(CheckpointKind::Incremental).unwrap() {}
-        self.fs.store().space_status().free_blocks
-    }
-}
-
-/// Checks what the head of `mod.rs` and of `tail.rs` say of a file's records.
-fn check_records<R: Read>(scope: &Scope<R>, ino: Ino) {
-    let inode = scope.inode(ino).unwrap();
-    let all = extents::overlapping(&scope.store, ino, 0..super::MAX_BLOCKS).unwrap();
-    let all: Vec<_> = all.map(Result::unwrap).collect();
-    let blocks: u64 = all.iter().map(|held| u64::from(held.run.len)).sum();
-    assert_eq!(inode.blocks, blocks, "blocks that the file has");
-    let (from, to) = (vexfs_format::Key::new(ino.0, kinds::INLINE, 0), vexfs_format::Key::new(ino.0, kinds::INLINE, u64::MAX));
-    let tails: Vec<_> = scope.store.range(from, to).map(Result::unwrap).collect();
-    assert!(tails.len() <= 1);
-    for (key, value) in tails {
-        assert_eq!(Some(key.offset / BLOCK), tail::block(inode.size), "a tail is where the file ends");
-        assert!(value.len() as u64 <= inode.size - key.offset);
-        assert!(all.iter().all(|held| held.end() <= key.offset / BLOCK || held.at > key.offset / BLOCK));
-    }
-    let runs = all.iter().map(|held| (held.run.start.0, held.run.end()));
-    let mut runs: Vec<_> = runs.collect();
-    runs.sort_unstable();
-    assert!(runs.windows(2).all(|pair| pair[0].1 <= pair[1].0), "a block belongs to the file twice");
-}
-
-/// Checks all that can be read of a file.
-fn check_bytes<R: Read>(scope: &Scope<R>, ino: Ino, model: &[u8]) {
-    let inode = scope.inode(ino).unwrap();
-    assert_eq!(inode.size, model.len() as u64);
-    assert!(scope.read_all(ino).unwrap() == model, "bytes differ");
-    let mut at = 0;
-    while at < inode.size {
-        let data = scope.seek_data(ino, at).unwrap_or(inode.size);
-        assert!(model[at as usize..data as usize].iter().all(|&byte| byte == 0), "a hole with data in it");
-        if data == inode.size {
-            break;
-        }
-        at = scope.seek_hole(ino, data).unwrap();
-        assert!(at > data);
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -156,10 +66,6 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Reopen),
         1 => Just(Op::Kill),
     ]
-}
-
-fn pattern(len: usize, seed: u8) -> Vec<u8> {
-    (0..len).map(|i| (i as u32).wrapping_mul(31).wrapping_add((i >> 8) as u32) as u8 ^ seed | 1).collect()
 }
 
 fn put(model: &mut Vec<u8>, offset: u64, data: &[u8]) {
@@ -297,10 +203,11 @@ fn run(steps: &[(Vec<Op>, End)]) {
         }
         match end {
             End::Abort => drop(tx),
-            End::Commit | End::RollBack => drop(tx.commit(Durability::Visible).unwrap()),
-        }
-        if matches!(end, End::Commit) {
-            models = after;
+            End::RollBack => drop(tx.commit(Durability::Visible).unwrap()),
+            End::Commit => match tx.commit(Durability::Visible) {
+                Ok(_) => models = after,
+                Err(error) => assert_eq!(error.code(), "too_large"),
+            },
         }
         for op in ops {
             match op {
