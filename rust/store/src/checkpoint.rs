@@ -169,7 +169,8 @@ impl Inner {
         let root = self.state.load().root.clone();
         match &pending.frozen {
             Frozen::Memtable(table) => {
-                let mut batch = table.newest_versions().map(|(key, version)| (key, change(version)));
+                let contents = table.contents();
+                let mut batch = contents.newest_versions().map(|(key, version)| (key, change(version)));
                 Ok(self.tree.apply(&root, &mut batch, pending.seq, nodes)?)
             }
             Frozen::Run(run) => {

@@ -286,16 +286,13 @@ fn place(
     let ticket = writer.log.enqueue(reservation, record.finish(), seq, data);
     let ticket = ticket.map_err(|error| Stop::Refused(Refused::Undone(inner.fail(&error))))?;
 
-    for (key, write) in std::mem::take(&mut tx.writes.keys) {
-        match write {
-            Write::Put(bytes) => state.active.insert(key, seq, Some(bytes)),
-            Write::Delete | Write::Token => state.active.insert(key, seq, None),
-            Write::Merge(_) => {}
-        }
-    }
-    for (key, outcome) in outcomes {
-        state.active.insert(key, seq, outcome);
-    }
+    let written = std::mem::take(&mut tx.writes.keys).into_iter().filter_map(|(key, write)| match write {
+        Write::Put(bytes) => Some((key, Some(bytes))),
+        Write::Delete | Write::Token => Some((key, None)),
+        Write::Merge(_) => None,
+    });
+    let oldest = inner.readers.oldest().unwrap_or(since);
+    state.active.insert(seq, oldest, written.chain(outcomes));
     let mut space = state.active.space.lock();
     space.set.extend_from_slice(&prepared.sets);
     space.freed.extend(prepared.frees.iter().map(|&(run, birth)| Freed { run, birth, freed: seq }));

@@ -34,6 +34,11 @@ pub enum Error {
     /// The log or the memory for changes is held by a reader that does not end.
     #[error("no room in the log or in memory: a view that is open for long holds it; end it and try again")]
     Stalled,
+    /// A reader beside a writer read a checkpoint that is no longer kept.
+    #[error(
+        "the checkpoint that was read is no longer kept by the process that writes: refresh and read again"
+    )]
+    FellBehind,
     /// The volume was opened for reading.
     #[error("the volume is open for reading only: open it with mode \"rw\"")]
     ReadOnly,
@@ -167,6 +172,7 @@ impl Error {
             Self::NoInodes => "no_inodes",
             Self::TooLarge { .. } => "too_large",
             Self::Stalled => "stalled",
+            Self::FellBehind => "fell_behind",
             Self::ReadOnly => "read_only",
             Self::Failed { .. } => "failed",
             Self::Closed => "closed",

@@ -7,6 +7,7 @@
 
 mod admission;
 mod background;
+mod beside;
 mod checkpoint;
 pub mod clock;
 mod commit;

@@ -1,24 +1,29 @@
 //! The memtable: committed changes that no checkpoint holds yet, ordered by key, every version of each.
 //!
 //! Invariants: versions enter in sequence order, one writer at a time (the commit lock); a reader at sequence
-//! *s* sees, for each key, the newest version not above *s*. A frozen memtable never changes again.
+//! *s* sees, for each key, the newest version not above *s*. A frozen memtable never changes again. The map's lock
+//! is held for a look-up or for a few insertions, never while anything is waited for.
 
-use std::cmp::Reverse;
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_skiplist::SkipMap;
-use parking_lot::Mutex;
-use vexfs_format::{BlockRun, Ino, Key, Seq};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use smallvec::SmallVec;
+use vexfs_format::{BlockRun, Ino, Key, Seq, kinds};
 
 /// A version of a key: its bytes, or that it was deleted.
 pub(crate) type Version = Option<Arc<[u8]>>;
 
-type VersionedKey = (Key, Reverse<Seq>);
+/// The versions of one key, oldest first; hardly ever more than one.
+type Versions = SmallVec<[(Seq, Version); 1]>;
 
-/// What one key costs in memory beside its bytes (skip-list tower, key, reference count).
-const ENTRY_OVERHEAD: u64 = 96;
+/// What one key costs in memory beside its bytes (its share of a map node, reference counts).
+const ENTRY_OVERHEAD: u64 = 112;
+/// Insertions for which the map is locked at once, so that readers wait for microseconds only.
+const INSERT_BATCH: usize = 64;
+/// Versions of one key from which on those that nobody reads are dropped.
+const PRUNE_FROM: usize = 8;
 
 /// Bitmap changes of committed transactions, in commit order.
 #[derive(Debug, Default)]
@@ -44,86 +49,79 @@ pub(crate) struct Freed {
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
-    entries: SkipMap<VersionedKey, Version>,
+    map: RwLock<BTreeMap<Key, Versions>>,
     bytes: AtomicU64,
     last: AtomicU64,
     pub(crate) space: Mutex<SpaceChanges>,
 }
 
 impl Memtable {
-    /// Adds a version. Only the holder of the commit lock calls this.
-    pub(crate) fn insert(&self, key: Key, seq: Seq, version: Version) {
-        let len = version.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        self.bytes.fetch_add(len + ENTRY_OVERHEAD, Ordering::Relaxed);
+    /// Adds versions of one commit. Only the holder of the commit lock calls this. `oldest`: no reader reads below.
+    pub(crate) fn insert(&self, seq: Seq, oldest: Seq, versions: impl IntoIterator<Item = (Key, Version)>) {
+        let mut versions = versions.into_iter();
         self.last.store(seq.0, Ordering::Relaxed);
-        self.entries.insert((key, Reverse(seq)), version);
+        loop {
+            let mut map = self.map.write();
+            let mut bytes = 0;
+            for _ in 0..INSERT_BATCH {
+                let Some((key, version)) = versions.next() else {
+                    self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    return;
+                };
+                bytes += cost(&version);
+                let known = map.entry(key).or_default();
+                known.push((seq, version));
+                if known.len() >= PRUNE_FROM && known.len().is_power_of_two() {
+                    self.bytes.fetch_sub(prune(known, oldest), Ordering::Relaxed);
+                }
+            }
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// The version of `key` that a reader at `seq` sees: `None` if this memtable knows none.
     pub(crate) fn get(&self, key: Key, seq: Seq) -> Option<Version> {
-        let entry = self.entries.lower_bound(Bound::Included(&(key, Reverse(seq))))?;
-        (entry.key().0 == key).then(|| entry.value().clone())
+        if self.is_untouched() {
+            return None;
+        }
+        self.map.read().get(&key).and_then(|versions| seen(versions, seq)).cloned()
     }
 
     /// The sequence of the newest version of `key`.
     pub(crate) fn newest(&self, key: Key) -> Option<Seq> {
-        let entry = self.entries.lower_bound(Bound::Included(&(key, Reverse(Seq(u64::MAX)))))?;
-        (entry.key().0 == key).then(|| entry.key().1.0)
+        self.map.read().get(&key).and_then(|versions| versions.last()).map(|(seq, _)| *seq)
     }
 
     /// Whether any key in the range has a version newer than `seq`.
     pub(crate) fn changed_in(&self, from: Key, to: Key, seq: Seq) -> bool {
-        self.entries
-            .range((from, Reverse(Seq(u64::MAX)))..=(to, Reverse(Seq(0))))
-            .any(|entry| entry.key().1.0 > seq)
+        let newer = |versions: &Versions| versions.last().is_some_and(|(newest, _)| *newest > seq);
+        from <= to && self.map.read().range(from..=to).any(|(_, versions)| newer(versions))
     }
 
     /// The first `limit` keys of the range that have a version at `seq`, ascending.
     pub(crate) fn ascending(&self, from: Key, to: Key, seq: Seq, limit: usize) -> Vec<(Key, Version)> {
-        let mut found: Vec<(Key, Version)> = Vec::new();
-        for entry in self.entries.range((from, Reverse(Seq(u64::MAX)))..=(to, Reverse(Seq(0)))) {
-            let (key, Reverse(version_seq)) = *entry.key();
-            if version_seq > seq || found.last().is_some_and(|(last, _)| *last == key) {
-                continue;
-            }
-            if found.len() == limit {
-                break;
-            }
-            found.push((key, entry.value().clone()));
+        if from > to {
+            return Vec::new();
         }
-        found
+        let map = self.map.read();
+        let found =
+            map.range(from..=to).filter_map(|(key, versions)| Some((*key, seen(versions, seq)?.clone())));
+        found.take(limit).collect()
     }
 
     /// The last `limit` keys of the range that have a version at `seq`, descending.
     pub(crate) fn descending(&self, from: Key, to: Key, seq: Seq, limit: usize) -> Vec<(Key, Version)> {
-        let mut found: Vec<(Key, Version)> = Vec::new();
-        for entry in self.entries.range((from, Reverse(Seq(u64::MAX)))..=(to, Reverse(Seq(0)))).rev() {
-            let (key, Reverse(version_seq)) = *entry.key();
-            if version_seq > seq {
-                continue;
-            }
-            // Older versions of a key come first on the way down: a newer one replaces them.
-            if found.last().is_some_and(|(last, _)| *last == key) {
-                found.pop();
-            } else if found.len() == limit {
-                break;
-            }
-            found.push((key, entry.value().clone()));
+        if from > to {
+            return Vec::new();
         }
-        found
+        let map = self.map.read();
+        let found = map.range(from..=to).rev();
+        found.filter_map(|(key, versions)| Some((*key, seen(versions, seq)?.clone()))).take(limit).collect()
     }
 
-    /// Every key's newest version in key order, tokens left out: what a checkpoint merges.
-    pub(crate) fn newest_versions(&self) -> impl Iterator<Item = (Key, Version)> + '_ {
-        let mut last = None;
-        self.entries.iter().filter_map(move |entry| {
-            let key = entry.key().0;
-            if last == Some(key) || key.kind >= vexfs_format::kinds::FIRST_VOLATILE {
-                return None;
-            }
-            last = Some(key);
-            Some((key, entry.value().clone()))
-        })
+    /// A frozen memtable's keys, for [`Contents::newest_versions`].
+    pub(crate) fn contents(&self) -> Contents<'_> {
+        Contents(self.map.read())
     }
 
     /// Memory held, in bytes.
@@ -142,6 +140,32 @@ impl Memtable {
     }
 }
 
+/// A memtable's keys, held for a checkpoint.
+pub(crate) struct Contents<'a>(RwLockReadGuard<'a, BTreeMap<Key, Versions>>);
+
+impl Contents<'_> {
+    /// Every key's newest version in key order, tokens left out: what a checkpoint merges.
+    pub(crate) fn newest_versions(&self) -> impl Iterator<Item = (Key, Version)> + '_ {
+        let logged = self.0.iter().filter(|(key, _)| key.kind < kinds::FIRST_VOLATILE);
+        logged.filter_map(|(key, versions)| Some((*key, versions.last()?.1.clone())))
+    }
+}
+
+fn cost(version: &Version) -> u64 {
+    version.as_ref().map_or(0, |bytes| bytes.len() as u64) + ENTRY_OVERHEAD
+}
+
+/// The newest version not above `seq`.
+fn seen(versions: &Versions, seq: Seq) -> Option<&Version> {
+    versions.iter().rev().find(|(version_seq, _)| *version_seq <= seq).map(|(_, version)| version)
+}
+
+/// Drops the versions that no reader at `oldest` or later can see; returns what they cost.
+fn prune(versions: &mut Versions, oldest: Seq) -> u64 {
+    let needed = versions.iter().rposition(|(seq, _)| *seq <= oldest).unwrap_or(0);
+    versions.drain(..needed).map(|(_, version)| cost(&version)).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,9 +181,9 @@ mod tests {
     #[test]
     fn a_reader_sees_the_newest_version_not_above_its_sequence() {
         let table = Memtable::default();
-        table.insert(key(1), Seq(2), bytes("two"));
-        table.insert(key(1), Seq(5), bytes("five"));
-        table.insert(key(1), Seq(7), None);
+        table.insert(Seq(2), Seq(0), [(key(1), bytes("two"))]);
+        table.insert(Seq(5), Seq(0), [(key(1), bytes("five"))]);
+        table.insert(Seq(7), Seq(0), [(key(1), None)]);
         assert_eq!(table.get(key(1), Seq(1)), None);
         assert_eq!(table.get(key(1), Seq(4)), Some(bytes("two")));
         assert_eq!(table.get(key(1), Seq(6)), Some(bytes("five")));
@@ -171,9 +195,9 @@ mod tests {
     #[test]
     fn both_directions_skip_what_is_too_new() {
         let table = Memtable::default();
-        table.insert(key(1), Seq(1), bytes("a"));
-        table.insert(key(2), Seq(9), bytes("late"));
-        table.insert(key(3), Seq(2), bytes("c"));
+        table.insert(Seq(1), Seq(0), [(key(1), bytes("a"))]);
+        table.insert(Seq(9), Seq(0), [(key(2), bytes("late"))]);
+        table.insert(Seq(2), Seq(0), [(key(3), bytes("c"))]);
         assert_eq!(table.ascending(key(2), key(9), Seq(5), 9), vec![(key(3), bytes("c"))]);
         assert_eq!(table.descending(key(0), key(2), Seq(5), 9), vec![(key(1), bytes("a"))]);
         assert_eq!(
@@ -188,10 +212,21 @@ mod tests {
     #[test]
     fn a_checkpoint_takes_the_newest_version_and_no_tokens() {
         let table = Memtable::default();
-        table.insert(key(1), Seq(1), bytes("old"));
-        table.insert(key(1), Seq(2), bytes("new"));
-        table.insert(Key::new(20, 0xf0, 0), Seq(3), bytes(""));
-        let all: Vec<_> = table.newest_versions().collect();
+        table.insert(Seq(1), Seq(0), [(key(1), bytes("old"))]);
+        table.insert(Seq(2), Seq(0), [(key(1), bytes("new"))]);
+        table.insert(Seq(3), Seq(0), [(Key::new(20, 0xf0, 0), bytes(""))]);
+        let all: Vec<_> = table.contents().newest_versions().collect();
         assert_eq!(all, vec![(key(1), bytes("new"))]);
+    }
+
+    #[test]
+    fn versions_that_nobody_can_read_any_more_are_dropped() {
+        let table = Memtable::default();
+        for seq in 1..=64 {
+            table.insert(Seq(seq), Seq(40), [(key(1), bytes("v"))]);
+        }
+        assert!(table.bytes() < 40 * (ENTRY_OVERHEAD + 1), "{}", table.bytes());
+        assert_eq!(table.get(key(1), Seq(40)), Some(bytes("v")));
+        assert_eq!(table.newest(key(1)), Some(Seq(64)));
     }
 }

@@ -56,7 +56,7 @@ impl Store {
             }),
             visible: AtomicU64::new(newest.seq.0),
             unique: Arc::new(AtomicU64::new(newest.unique_high)),
-            opened_at: newest,
+            seen: Mutex::new(newest),
             report: RecoveryReport { clean: true, checkpoint: newest.id.0, ..RecoveryReport::default() },
             device,
             superblock,
@@ -170,7 +170,7 @@ pub(crate) fn root_of(descriptor: &Descriptor) -> Root {
 }
 
 /// The valid descriptor with the highest number.
-fn newest_checkpoint(device: &dyn Device, geometry: &Geometry, volume: u64) -> Result<Descriptor> {
+pub(crate) fn newest_checkpoint(device: &dyn Device, geometry: &Geometry, volume: u64) -> Result<Descriptor> {
     let mut newest: Option<Descriptor> = None;
     let mut last_error = None;
     for slot in 0..u64::from(vexfs_format::geometry::RING_SLOTS) {

@@ -11,7 +11,8 @@
 use vexfs_device::Device;
 use vexfs_format::chain::{self, ChainEntry, Link};
 use vexfs_format::{
-    BLOCK_SIZE, BlockNo, BlockRun, Bucket, ChainPtr, DeadRun, Descriptor, Geometry, Retained, Seq,
+    BLOCK_SIZE, BlockNo, BlockRun, Bucket, ChainPtr, CheckpointId, DeadRun, Descriptor, Geometry, Retained,
+    Seq,
 };
 
 use crate::memtable::Freed;
@@ -82,6 +83,11 @@ impl Retention {
     /// Blocks that are on dead lists: in use only for the past.
     pub(crate) fn held_blocks(&self) -> u64 {
         self.kept.iter().flat_map(|kept| &kept.buckets).map(|bucket| bucket.blocks).sum()
+    }
+
+    /// Whether the checkpoint is kept.
+    pub(crate) fn holds(&self, id: CheckpointId) -> bool {
+        self.kept.iter().any(|kept| kept.entry.id == id)
     }
 
     /// How many checkpoints are kept.

@@ -38,8 +38,8 @@ pub(crate) struct Inner {
     pub readers: Readers,
     pub writers: Readers,
     pub unique: Arc<AtomicU64>,
-    /// The checkpoint that the store was opened at.
-    pub opened_at: Descriptor,
+    /// The checkpoint that a store without a writer reads.
+    pub seen: Mutex<Descriptor>,
     pub report: RecoveryReport,
     pub stats: Stats,
     pub closed: AtomicBool,
@@ -325,7 +325,10 @@ impl Store {
     /// The newest durable checkpoint.
     #[must_use]
     pub fn newest_checkpoint(&self) -> Descriptor {
-        self.inner.writer.as_ref().map_or(self.inner.opened_at, |writer| writer.checkpoints.lock().newest)
+        self.inner
+            .writer
+            .as_ref()
+            .map_or_else(|| *self.inner.seen.lock(), |writer| writer.checkpoints.lock().newest)
     }
 
     /// The device.
@@ -378,7 +381,7 @@ impl Store {
                 }
             }
             None => {
-                let counts = inner.opened_at.counts;
+                let counts = inner.seen.lock().counts;
                 let (free_blocks, free_inodes) = (counts.free_blocks, counts.free_inodes);
                 SpaceStatus { blocks, free_blocks, available_blocks: free_blocks, inodes, free_inodes }
             }

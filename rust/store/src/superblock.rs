@@ -2,7 +2,7 @@
 
 use vexfs_device::Device;
 use vexfs_format::geometry::superblock_places;
-use vexfs_format::{BLOCK_SIZE, BlockNo, Error as FormatError, Geometry, Superblock};
+use vexfs_format::{BLOCK_SIZE, BlockNo, Error as FormatError, Geometry, Label, Superblock};
 
 use crate::{Error, Result};
 
@@ -80,4 +80,19 @@ pub fn write(device: &dyn Device, geometry: &Geometry, superblock: &Superblock) 
         device.flush()?;
     }
     Ok(())
+}
+
+/// Gives the volume on `device`, which nobody else has open, another label.
+///
+/// # Errors
+/// A label that is too long, [`Error::UnknownFeatures`], and whatever [`read`] and [`write`] find.
+pub fn relabel(device: &dyn Device, label: &str) -> Result<Superblock> {
+    let mut superblock = read(device)?.superblock;
+    if superblock.features.forbid_writing() != 0 {
+        return Err(Error::UnknownFeatures { bits: superblock.features.forbid_writing() });
+    }
+    superblock.label = Label::new(label)?;
+    superblock.revision = superblock.revision.saturating_add(1);
+    write(device, &superblock.geometry()?, &superblock)?;
+    Ok(superblock)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vexfs_format::{Key, Seq};
 
 use crate::merge::{Direction, Layer, Merge};
+use crate::options::Mode;
 use crate::read::{Items, Read};
 use crate::readers::Slot;
 use crate::state::State;
@@ -42,16 +43,20 @@ impl View {
     }
 
     fn items(&self, from: Key, to: Key, direction: Direction) -> Items<'_> {
-        match Merge::new(self.layers(from, to, direction), direction) {
-            Ok(merge) => Box::new(merge),
-            Err(error) => Box::new(std::iter::once(Err(error))),
+        let merge = match Merge::new(self.layers(from, to, direction), direction) {
+            Ok(merge) => merge,
+            Err(error) => return Box::new(std::iter::once(Err(self.inner.explain(error)))),
+        };
+        match self.inner.options.mode {
+            Mode::Beside => Box::new(merge.map(|item| item.map_err(|error| self.inner.explain(error)))),
+            Mode::Write | Mode::Read => Box::new(merge),
         }
     }
 }
 
 impl Read for View {
     fn get(&self, key: Key) -> Result<Option<Value>> {
-        self.state.get(&self.inner, key, self.seq)
+        self.state.get(&self.inner, key, self.seq).map_err(|error| self.inner.explain(error))
     }
 
     fn range(&self, from: Key, to: Key) -> Items<'_> {
