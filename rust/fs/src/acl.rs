@@ -13,6 +13,8 @@ pub const ACCESS: &[u8] = b"system.posix_acl_access";
 pub const DEFAULT: &[u8] = b"system.posix_acl_default";
 
 const VERSION: u32 = 2;
+/// The bytes of a list without entries.
+pub(crate) const EMPTY: [u8; 4] = VERSION.to_le_bytes();
 const NO_ID: u32 = u32::MAX;
 
 /// Whom an entry is about.
@@ -40,7 +42,7 @@ pub struct AclEntry {
     pub tag: Tag,
     /// rwx as 4, 2, 1.
     pub permissions: u16,
-    /// The user or group, for named entries.
+    /// The user or group, for named entries; else it means nothing.
     pub id: u32,
 }
 
@@ -63,7 +65,8 @@ impl Tag {
 impl Acl {
     /// Checks the entries; `None` if they are no valid list.
     #[must_use]
-    pub fn new(entries: Vec<AclEntry>) -> Option<Self> {
+    pub fn new(mut entries: Vec<AclEntry>) -> Option<Self> {
+        entries.iter_mut().filter(|entry| !entry.tag.is_named()).for_each(|entry| entry.id = NO_ID);
         let count = |tag| entries.iter().filter(|entry| entry.tag == tag).count();
         let named = entries.iter().any(|entry| entry.tag.is_named());
         let valid = [Tag::Owner, Tag::Group, Tag::Other].into_iter().all(|tag| count(tag) == 1)
@@ -99,8 +102,7 @@ impl Acl {
         for entry in &self.0 {
             value.extend_from_slice(&(entry.tag as u16).to_le_bytes());
             value.extend_from_slice(&entry.permissions.to_le_bytes());
-            let id = if entry.tag.is_named() { entry.id } else { NO_ID };
-            value.extend_from_slice(&id.to_le_bytes());
+            value.extend_from_slice(&entry.id.to_le_bytes());
         }
         value
     }

@@ -16,6 +16,10 @@ impl FsTx {
     /// [`Error::NotPermitted`] unless the owner (for the owner itself: root) asks; [`Error::AccessDenied`] for the
     /// present time or the length without write permission; [`Error::Stale`].
     pub fn setattr(&mut self, ino: Ino, set: &SetAttr) -> Result<Attr> {
+        self.whole(|tx| tx.change(ino, set))
+    }
+
+    fn change(&mut self, ino: Ino, set: &SetAttr) -> Result<Attr> {
         if let Some(size) = set.size {
             let inode = self.inode(ino)?;
             self.check(ino, &inode, WRITE, b"")?;

@@ -85,10 +85,14 @@ impl FsTx {
     /// # Errors
     /// [`Error::AccessDenied`] unless the caller may make files in `dir`, no space.
     pub fn tmpfile(&mut self, dir: Ino, mode: u32, linkable: bool) -> Result<(Attr, Hold)> {
+        self.grows();
         let parent = self.dir_inode(dir)?;
         self.check(dir, &parent, WRITE | EXEC, b"")?;
+        if parent.nlink == 0 {
+            return Err(Error::Stale(dir));
+        }
         let new = New { file_type: FileType::Regular, mode, rdev: 0, size: 0 };
-        let (ino, mut inode) = self.make_inode(dir, &parent, &new, clock::now())?;
+        let (ino, mut inode) = self.whole(|tx| tx.make_inode(dir, &parent, &new, clock::now()))?;
         inode.nlink = 0;
         self.put_nameless(ino, &inode);
         let hold = self.hold(ino)?;
@@ -101,9 +105,12 @@ impl FsTx {
     fn make(&mut self, dir: Ino, name: &[u8], new: New) -> Result<Attr> {
         let (parent, place) = self.free_place(dir, name)?;
         let now = clock::now();
-        let (ino, inode) = self.make_inode(dir, &parent, &new, now)?;
-        self.put_inode(ino, &inode);
-        self.set_entry(&place, name, ino, new.file_type)?;
+        let (ino, inode) = self.whole(|tx| {
+            let (ino, inode) = tx.make_inode(dir, &parent, &new, now)?;
+            tx.put_inode(ino, &inode);
+            tx.set_entry(&place, name, ino, new.file_type)?;
+            Ok((ino, inode))
+        })?;
         self.touch_dir(dir, now, i32::from(new.file_type == FileType::Directory));
         Ok(Attr::new(ino, &inode))
     }

@@ -23,15 +23,15 @@ impl FsTx {
         if inode.nlink >= MAX_LINKS {
             return Err(Error::TooManyLinks(Quoted::from(name)));
         }
+        let now = clock::now();
+        self.set_entry(&place, name, ino, inode.file_type)?;
         if inode.nlink == 0 {
             self.store.delete(keys::orphan(ino));
             self.pending.named.push(ino);
         }
-        let now = clock::now();
         inode.nlink += 1;
         inode.ctime_ns = now;
         self.put_inode(ino, &inode);
-        self.set_entry(&place, name, ino, inode.file_type)?;
         self.touch_dir(dir, now, 0);
         Ok(Attr::new(ino, &inode))
     }

@@ -115,9 +115,11 @@ impl FsTx {
         if let Some(replaced) = &replaced {
             self.check_replaced(directory, to, replaced)?;
         }
-        self.remove_entry(&moved.place, from.name)?;
-        let place = self.place(to.dir, to.name)?;
-        self.set_entry(&place, to.name, moved.ino, moved.inode.file_type)?;
+        self.whole(|tx| {
+            tx.remove_entry(&moved.place, from.name)?;
+            let place = tx.place(to.dir, to.name)?;
+            tx.set_entry(&place, to.name, moved.ino, moved.inode.file_type)
+        })?;
         let gone = i32::from(replaced.as_ref().is_some_and(|replaced| is_dir(&replaced.inode)));
         self.touch_dir(from.dir, now, -i32::from(directory));
         self.touch_dir(to.dir, now, i32::from(directory) - gone);
@@ -139,9 +141,11 @@ impl FsTx {
 
     fn exchange(&mut self, from: At<'_>, moved: &Doomed, to: At<'_>, other: &Doomed) -> Result<()> {
         let now = clock::now();
-        self.set_entry(&moved.place, from.name, other.ino, other.inode.file_type)?;
-        let place = self.place(to.dir, to.name)?;
-        self.set_entry(&place, to.name, moved.ino, moved.inode.file_type)?;
+        self.whole(|tx| {
+            tx.set_entry(&moved.place, from.name, other.ino, other.inode.file_type)?;
+            let place = tx.place(to.dir, to.name)?;
+            tx.set_entry(&place, to.name, moved.ino, moved.inode.file_type)
+        })?;
         let subdirs = i32::from(is_dir(&moved.inode)) - i32::from(is_dir(&other.inode));
         self.touch_dir(from.dir, now, -subdirs);
         self.touch_dir(to.dir, now, subdirs);

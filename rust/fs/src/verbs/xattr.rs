@@ -148,19 +148,24 @@ impl FsTx {
     /// [`Error::NoAttribute`], and as [`FsTx::setxattr`].
     pub fn removexattr(&mut self, ino: Ino, name: &[u8]) -> Result<()> {
         let namespace = namespace(name)?;
-        let mut inode = self.inode(ino)?;
+        let inode = self.inode(ino)?;
         self.check_change(ino, &inode, namespace, name)?;
-        if !self.delete_xattr(ino, name)? {
+        if self.xattr_value(ino, name)?.is_none() {
             return Err(none(name));
         }
-        let flag = match namespace {
-            Namespace::AccessAcl => Inode::HAS_ACL,
-            Namespace::DefaultAcl => Inode::HAS_DEFAULT_ACL,
+        match namespace {
+            Namespace::AccessAcl => self.drop_acl(ino, inode, name, Inode::HAS_ACL),
+            Namespace::DefaultAcl => self.drop_acl(ino, inode, name, Inode::HAS_DEFAULT_ACL),
             _ => {
+                self.delete_xattr(ino, name)?;
                 self.touch(ino, Touch::inode(clock::now()));
-                return Ok(());
+                Ok(())
             }
-        };
+        }
+    }
+
+    fn drop_acl(&mut self, ino: Ino, mut inode: Inode, name: &[u8], flag: u32) -> Result<()> {
+        self.delete_xattr(ino, name)?;
         inode.flags &= !flag;
         inode.ctime_ns = clock::now();
         self.put_inode(ino, &inode);
@@ -193,7 +198,7 @@ impl FsTx {
     }
 
     fn set_access_acl(&mut self, ino: Ino, mut inode: Inode, value: &[u8]) -> Result<()> {
-        let acl = parse(value)?;
+        let Some(acl) = parse(value)? else { return self.drop_acl(ino, inode, acl::ACCESS, Inode::HAS_ACL) };
         inode.permissions = inode.permissions & !0o777 | acl.mode();
         if !self.caller.is_super() && !self.caller.in_group(inode.gid) {
             inode.permissions &= !SET_GID;
@@ -214,7 +219,9 @@ impl FsTx {
     }
 
     fn set_default_acl(&mut self, ino: Ino, mut inode: Inode, value: &[u8]) -> Result<()> {
-        let acl = parse(value)?;
+        let Some(acl) = parse(value)? else {
+            return self.drop_acl(ino, inode, acl::DEFAULT, Inode::HAS_DEFAULT_ACL);
+        };
         self.put_xattr(ino, acl::DEFAULT, &acl.encode())?;
         inode.flags |= Inode::HAS_DEFAULT_ACL;
         inode.ctime_ns = clock::now();
@@ -231,23 +238,23 @@ impl FsTx {
         Ok(())
     }
 
-    /// Removes an attribute and nothing else; says whether it was there.
-    fn delete_xattr(&mut self, ino: Ino, name: &[u8]) -> Result<bool> {
+    /// Removes an attribute, if it is there, and nothing else.
+    fn delete_xattr(&mut self, ino: Ino, name: &[u8]) -> Result<()> {
         let key = keys::xattr(ino, self.fs.hash(name));
-        let item = self.store.get(key)?;
-        let there = xattrs(ino, item.as_ref())?;
-        if there.find(name).is_none() {
-            return Ok(false);
-        }
-        let rest = there.remove(name);
+        let Some(item) = self.store.get(key)? else { return Ok(()) };
+        let rest = xattrs(ino, Some(&item))?.remove(name);
         match rest.is_empty() {
             true => self.store.delete(key),
             false => self.store.put(key, rest),
         }
-        Ok(true)
+        Ok(())
     }
 }
 
-fn parse(value: &[u8]) -> Result<Acl> {
-    Acl::parse(value).ok_or(Error::Invalid { what: "the access control list is malformed; see acl(5)" })
+/// The list that is to be set; one without entries stands for none.
+fn parse(value: &[u8]) -> Result<Option<Acl>> {
+    if value == acl::EMPTY {
+        return Ok(None);
+    }
+    Acl::parse(value).map(Some).ok_or(Error::Invalid { what: "the access control list is malformed; see acl(5)" })
 }

@@ -1,0 +1,2 @@
+use vexfs_fs::Fs;
+fn _x(_: &Fs) {}
