@@ -4,6 +4,7 @@
 
 mod acl;
 mod attributes;
+mod audit;
 mod handles;
 mod listing;
 mod model;
@@ -11,7 +12,7 @@ mod names;
 mod paths;
 mod permissions;
 mod rename;
-// mod threads;
+mod threads;
 mod transactions;
 mod trees;
 mod xattr;

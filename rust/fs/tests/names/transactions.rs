@@ -141,7 +141,9 @@ fn commuting_changes_of_a_directory_all_count() {
     }
     let last = open.last_mut().unwrap();
     last.rmdir(ROOT, b"19 0").unwrap();
-    open.into_iter().for_each(|tx| drop(tx.commit(Durability::Visible).unwrap()));
+    open.into_iter().for_each(|tx| {
+        tx.commit(Durability::Visible).unwrap();
+    });
     assert_eq!(stat(&fs, "/").unwrap().nlink, 2 + 59);
 }
 
