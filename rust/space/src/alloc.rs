@@ -1,8 +1,8 @@
 //! Allocating a run of blocks.
 //!
 //! The order of the search: a run of full length near the goal (or where this thread's stream of such requests
-//! goes on), then of full length anywhere, then the longest anywhere. Data that may break no more units gets the
-//! pieces of broken ones. A group that another thread holds is passed over at first.
+//! goes on), then of full length anywhere, then of half, a quarter, ... down to `min`. Data that may break no more
+//! units gets the pieces of broken ones. A group that another thread holds is passed over at first.
 
 use vexfs_format::{BlockNo, BlockRun, Geometry};
 
@@ -109,18 +109,22 @@ impl<'a> Search<'a> {
         {
             return Ok(Some(run));
         }
-        let run = match self.full_length(&self.request)? {
-            None if self.request.min == self.request.max => None,
-            None if self.request.strategy == Strategy::Buddy => self.smaller_buddy()?,
-            None => self.longest()?,
-            found => found,
-        };
-        if run.is_none() && floored { self.pieces() } else { Ok(run) }
+        let mut len = self.request.max;
+        loop {
+            if let Some(run) = self.of_length(len)? {
+                return Ok(Some(run));
+            }
+            if len == self.request.min {
+                break;
+            }
+            len = (len / 2).max(self.request.min);
+        }
+        if floored { self.pieces() } else { Ok(None) }
     }
 
-    /// A run of full length, or of half of it at the goal.
-    fn full_length(&self, request: &Request) -> Result<Option<BlockRun>> {
-        let fits = |hint: Hint| u32::from(hint.largest) >= request.max;
+    /// A run of `len` blocks or more.
+    fn of_length(&self, len: u32) -> Result<Option<BlockRun>> {
+        let fits = |hint: Hint| u32::from(hint.largest) >= len;
         let mut passed_over = false;
         for patient in [false, true] {
             for group in self.ring() {
@@ -134,7 +138,7 @@ impl<'a> Search<'a> {
                     passed_over = true;
                     continue;
                 };
-                if let Some(found) = busy.find(request, self.goal_in(group)) {
+                if let Some(found) = busy.find(&self.request, len, self.goal_in(group)) {
                     return Ok(self.claim(group, &mut busy, found).into());
                 }
             }
@@ -143,41 +147,6 @@ impl<'a> Search<'a> {
             }
         }
         Ok(None)
-    }
-
-    /// The greatest power of two below `max` that there is.
-    fn smaller_buddy(&self) -> Result<Option<BlockRun>> {
-        let mut request = self.request;
-        while request.max > request.min {
-            request.max /= 2;
-            if let Some(run) = self.full_length(&request)? {
-                return Ok(Some(run));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The longest run there is.
-    fn longest(&self) -> Result<Option<BlockRun>> {
-        let Request { min, max, align, .. } = self.request;
-        loop {
-            let mut best: Option<(u32, u32)> = None;
-            for group in self.ring() {
-                let wanted = best.map_or(min, |(_, len)| len + 1);
-                if wanted > max || u32::from(self.space.hint(group).largest) < wanted {
-                    continue;
-                }
-                let mut busy = self.space.group(group)?.lock();
-                if let Some((_, len)) = busy.find_longest(wanted, max, align) {
-                    best = Some((group, len));
-                }
-            }
-            let Some((group, _)) = best else { return Ok(None) };
-            let mut busy = self.space.group(group)?.lock();
-            if let Some(found) = busy.find_longest(min, max, align) {
-                return Ok(self.claim(group, &mut busy, found).into());
-            }
-        }
     }
 
     /// A run that breaks no unit.
@@ -203,7 +172,7 @@ impl<'a> Search<'a> {
             if granted < units {
                 len = self.usable(busy.breaking_at_most(start, len, granted));
                 units = if len == 0 { 0 } else { busy.bits().free_units(start, len) };
-                space.units.give(granted - units);
+                space.units.give(self.lane, granted - units);
             }
             if len == 0 {
                 return Claim::Kept;

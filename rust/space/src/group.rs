@@ -34,7 +34,6 @@ impl Hint {
         self.free as u64 | (self.units as u64) << 16 | (self.largest as u64) << 32
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "each field is taken from its own 16 bits")]
     const fn unpack(packed: u64) -> Self {
         Self { free: packed as u16, units: (packed >> 16) as u16, largest: (packed >> 32) as u16 }
     }
@@ -49,8 +48,9 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub fn new(bits: Bitset, base: u64) -> Self {
-        let busy = Busy::new(bits, base);
+    /// A group that begins at block `base` and has no free run longer than `largest`.
+    pub fn new(bits: Bitset, base: u64, largest: u16) -> Self {
+        let busy = Busy::new(bits, base, largest);
         Self { hint: AtomicU64::new(busy.hint.pack()), busy: Mutex::new(busy) }
     }
 
@@ -100,18 +100,15 @@ pub(crate) struct Busy {
     base: u64,
     hint: Hint,
     lowest: Lowest,
+    /// Where the search for buddies goes on.
+    buddy: u32,
 }
 
 impl Busy {
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
-    pub fn new(bits: Bitset, base: u64) -> Self {
-        let largest = search::largest(&bits, &Need { len: 1, align: 1, base }).map_or(0, |(_, len)| len);
-        let hint = Hint {
-            free: (BITS - bits.count()) as u16,
-            units: bits.count_free_units() as u16,
-            largest: largest as u16,
-        };
-        Self { bits, base, hint, lowest: Lowest::default() }
+    pub fn new(bits: Bitset, base: u64, largest: u16) -> Self {
+        let free = (BITS - bits.count()) as u16;
+        let hint = Hint { free, units: bits.count_free_units() as u16, largest };
+        Self { bits, base, hint, lowest: Lowest::default(), buddy: 0 }
     }
 
     pub const fn bits(&self) -> &Bitset {
@@ -122,36 +119,37 @@ impl Busy {
         self.hint
     }
 
-    /// A run for the request: of `max` blocks, or of half of that right at the goal.
-    pub fn find(&mut self, request: &Request, goal: Option<u32>) -> Option<(u32, u32)> {
-        let need = Need { len: request.max, align: request.align, base: self.base };
-        let found = match (request.strategy, goal) {
-            (Strategy::Buddy, _) => search::buddy(&self.bits, &need),
-            (strategy, Some(goal)) => {
-                if let Some(len) = self.at_goal(request, &need, goal) {
-                    return Some((goal, len));
-                }
-                match strategy {
-                    Strategy::BestFit => search::best_fit(&self.bits, &need),
-                    _ => search::next_area(&self.bits, goal, &need).or_else(|| self.lowest(&need)),
-                }
-            }
-            (Strategy::BestFit, None) => search::best_fit(&self.bits, &need),
-            (_, None) => self.lowest(&need),
-        };
-        if found.is_none() && request.align == 1 && request.strategy != Strategy::Buddy {
-            self.no_run_of(request.max);
+    /// A run of `len` blocks for the request, or as much more of `max` as there happens to be in its place. Right at
+    /// the goal half of `max` will do.
+    pub fn find(&mut self, request: &Request, len: u32, goal: Option<u32>) -> Option<(u32, u32)> {
+        let need = Need { len, align: request.align, base: self.base };
+        if request.strategy == Strategy::Buddy {
+            let start = search::buddy(&self.bits, self.buddy, &need)?;
+            self.buddy = start;
+            return Some((start, len));
         }
-        found.map(|start| (start, request.max))
+        let half = request.max.div_ceil(2).clamp(request.min, len);
+        let start = match goal.filter(|goal| self.is_free_at(*goal, &Need { len: half, ..need })) {
+            Some(goal) => Some(goal),
+            None if request.strategy == Strategy::BestFit => {
+                self.lowest(&need).and_then(|first| search::best_fit(&self.bits, first, &need))
+            }
+            None => goal
+                .and_then(|goal| search::next_area(&self.bits, goal, &need))
+                .or_else(|| self.lowest(&need)),
+        };
+        if start.is_none() && request.align == 1 {
+            self.hint.largest = self.hint.largest.min((len - 1) as u16);
+        }
+        let start = start?;
+        Some((start, (self.bits.next_used(start) - start).min(request.max)))
     }
 
-    /// The longest run of at least `min` blocks, cut to `max`.
-    pub fn find_longest(&mut self, min: u32, max: u32, align: u32) -> Option<(u32, u32)> {
-        let longest = search::largest(&self.bits, &Need { len: min, align, base: self.base });
-        if align == 1 {
-            self.no_run_of(longest.map_or(min, |(_, len)| len + 1));
-        }
-        longest.map(|(start, len)| (start, len.min(max)))
+    /// The longest free run.
+    pub fn longest(&mut self) -> u32 {
+        let len = search::largest(&self.bits, &Need { len: 1, align: 1, base: 0 }).map_or(0, |(_, len)| len);
+        self.hint.largest = len as u16;
+        len
     }
 
     /// A run of `min` blocks or more that breaks no unit, from the goal on if there is one.
@@ -183,7 +181,6 @@ impl Busy {
     }
 
     /// Marks free blocks as busy; `units` of their units were whole.
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
     pub fn take(&mut self, start: u32, len: u32, units: u32) {
         debug_assert!(self.bits.is_free(start, len) && self.bits.free_units(start, len) == units);
         self.bits.set(start, len);
@@ -192,7 +189,6 @@ impl Busy {
     }
 
     /// Marks busy blocks as free; says how many units have become whole.
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
     pub fn give(&mut self, start: u32, len: u32) -> u32 {
         debug_assert!(self.bits.next_free(start) >= start + len);
         let first = self.bits.free_before(start);
@@ -216,17 +212,8 @@ impl Busy {
         found
     }
 
-    fn at_goal(&self, request: &Request, need: &Need, goal: u32) -> Option<u32> {
-        if need.aligned(goal) != goal || self.bits.get(goal) {
-            return None;
-        }
-        let len = (self.bits.next_used(goal) - goal).min(request.max);
-        (len >= request.min.max(request.max.div_ceil(2))).then_some(len)
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
-    fn no_run_of(&mut self, len: u32) {
-        self.hint.largest = self.hint.largest.min((len - 1) as u16);
+    fn is_free_at(&self, index: u32, need: &Need) -> bool {
+        need.aligned(index) == index && self.bits.is_free(index, need.len)
     }
 }
 
@@ -253,7 +240,6 @@ impl Lowest {
     }
 
     /// Nothing for this run was found in front of `found`.
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
     fn learn(&mut self, need: &Need, found: u32) {
         let found = found as u16;
         if need.align == 1 {
@@ -265,7 +251,6 @@ impl Lowest {
     }
 
     /// There is a free run of `len` at `start` now.
-    #[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
     fn freed(&mut self, start: u32, len: u32) {
         let start = start as u16;
         let shorter = self.0.get_mut(..=class_below(len)).unwrap_or_default();
@@ -290,3 +275,6 @@ const fn class_above(len: u32) -> usize {
         SHORT - 1 + (len.next_power_of_two().ilog2() - WORD.ilog2()) as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

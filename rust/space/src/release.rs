@@ -15,8 +15,9 @@ impl Space {
     pub fn release(&self, run: BlockRun) -> Result<()> {
         let free = |busy: &Busy, start| busy.bits().next_free(start);
         let error = |block| Error::DoubleFree { run, block };
-        self.change(run, free, error, |busy, start, len| self.units.give(busy.give(start, len)))?;
-        self.lanes.mine().gave(run.len);
+        let lane = self.lanes.mine();
+        self.change(run, free, error, |busy, start, len| self.units.give(lane, busy.give(start, len)))?;
+        lane.gave(run.len);
         Ok(())
     }
 

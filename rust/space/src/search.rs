@@ -73,9 +73,7 @@ fn run_starts(free: u64, next: u64, len: u32) -> u64 {
         pair &= pair >> step;
         have += step;
     }
-    #[allow(clippy::cast_possible_truncation, reason = "the low word is what is asked for")]
-    let starts = pair as u64;
-    starts
+    pair as u64
 }
 
 /// More than a word: such a run crosses the end of a word, so that only the words' ends matter.
@@ -113,10 +111,9 @@ pub(crate) fn largest(bits: &impl Words, need: &Need) -> Option<(u32, u32)> {
     best
 }
 
-/// The place in the shortest free run that satisfies the need; the first of equals.
-pub(crate) fn best_fit(bits: &impl Words, need: &Need) -> Option<u32> {
+/// The place in the shortest free run at or behind `from` that satisfies the need; the first of equals.
+pub(crate) fn best_fit(bits: &impl Words, mut from: u32, need: &Need) -> Option<u32> {
     let mut best: Option<(u32, u32)> = None;
-    let mut from = 0;
     while let Some(start) = next_area(bits, from, need) {
         let end = bits.next_used(start).min(BITS);
         let len = end - bits.free_before(start);
@@ -131,21 +128,24 @@ pub(crate) fn best_fit(bits: &impl Words, need: &Need) -> Option<u32> {
     best.map(|(start, _)| start)
 }
 
-/// The first piece of the smallest free buddy that holds `need.len`, a power of two. A buddy is an aligned
-/// power of two of free bits; a small one is used up before a larger one is split.
-pub(crate) fn buddy(bits: &impl Words, need: &Need) -> Option<u32> {
+/// The first piece of the smallest free buddy that holds `need.len`, a power of two; of equals the next one at or
+/// behind `from`, going round. A buddy is an aligned power of two of free bits; a small one is used up before a
+/// larger one is split.
+pub(crate) fn buddy(bits: &impl Words, from: u32, need: &Need) -> Option<u32> {
     let own = Need { align: need.len.max(need.align), ..*need };
     let mut best: Option<(u32, u32)> = None;
-    let mut from = 0;
-    while let Some(start) = next_area(bits, from, &own) {
-        let (whole, len) = enclosing_buddy(bits, start, &own);
-        if best.is_none_or(|(_, smallest)| len < smallest) {
-            best = Some((start, len));
+    for (first, end) in [(from, BITS), (0, from)] {
+        let mut at = first;
+        while let Some(start) = next_area(bits, at, &own).filter(|start| *start < end) {
+            let (whole, len) = enclosing_buddy(bits, start, &own);
+            if best.is_none_or(|(_, smallest)| len < smallest) {
+                best = Some((start, len));
+            }
+            if len == own.len {
+                return Some(start);
+            }
+            at = whole + len;
         }
-        if len == own.len {
-            break;
-        }
-        from = whole + len;
     }
     best.map(|(start, _)| start)
 }

@@ -85,7 +85,6 @@ pub(crate) fn write(
 }
 
 /// Sets what the entry says of the bitmap's free space.
-#[allow(clippy::cast_possible_truncation, reason = "a group has fewer than 65536 blocks")]
 fn count(entry: &mut GroupEntry, kind: BitmapKind, bits: &Bitset) {
     let free = (BITS - bits.count()) as u16;
     match kind {

@@ -141,7 +141,8 @@ impl Space {
         if cell.get().is_none() {
             let bits = self.disk_bits(BitmapKind::Block, group)?;
             let base = Geometry::group_start(group).0;
-            return Ok(cell.get_or_init(|| Box::new(Group::new(bits, base))));
+            let largest = self.hint(group).largest;
+            return Ok(cell.get_or_init(|| Box::new(Group::new(bits, base, largest))));
         }
         cell.get().map(|group| &**group).ok_or_else(|| self.no_group(group))
     }

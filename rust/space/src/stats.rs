@@ -104,7 +104,7 @@ impl Space {
         let (hint, largest_run) = match self.loaded(group) {
             Some(loaded) => {
                 let mut busy = loaded.lock();
-                let longest = busy.find_longest(1, u32::MAX, 1).map_or(0, |(_, len)| len);
+                let longest = busy.longest();
                 (busy.hint(), longest)
             }
             None => (self.hint(group), entry.largest_run.into()),

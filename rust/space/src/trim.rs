@@ -29,7 +29,7 @@ impl Space {
                     let hole = BlockRun::new(Geometry::group_start(group).0 + u64::from(from), free);
                     let punched = self.device.discard(hole.start.byte_offset(), hole.bytes());
                     let units = self.group(group)?.lock().give(from, free);
-                    self.units.give(units);
+                    self.units.give(self.lanes.mine(), units);
                     self.lanes.mine().unmarked(free);
                     punched?;
                     bytes += u64::from(free) * BLOCK_SIZE as u64;
@@ -58,7 +58,7 @@ impl Space {
                     lane.marked(len);
                     return Ok((at, len));
                 }
-                self.units.give(granted);
+                self.units.give(lane, granted);
             }
             at += len;
         }

@@ -1,9 +1,10 @@
 //! The account of whole units: aligned runs of four free blocks, of which the last ones are kept for tree nodes.
 //!
-//! Invariant: *headroom + credits + floor = whole units free, less those being taken*. Data takes from headroom
-//! or from a credit, never below zero, so it never breaks a unit that the floor keeps. A credit is a few dozen
-//! units set aside for one lane, so that threads need not meet here for every allocation; credits exist only
-//! while headroom is plentiful, and whoever finds it short calls them all in first.
+//! Invariant: *headroom + credits + floor = whole units free*, or less while some are on their way. A credit is what
+//! a lane has set aside of its own gains, or borrowed from headroom while that was plentiful, so that threads need
+//! not meet here at every allocation; none is ever negative. Data takes from its credit or from headroom, and what
+//! it took counts only if headroom is seen not to be negative afterwards: then the floor is whole at that moment.
+//! Whoever finds headroom short calls all credits in.
 
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 
@@ -78,11 +79,19 @@ impl Units {
         }
     }
 
-    /// Units have become whole again, or were taken in vain.
-    pub fn give(&self, units: u32) {
-        if units > 0 {
-            self.headroom.fetch_add(i64::from(units), SeqCst);
+    /// Units have become whole again, or were taken in vain. They stay with the lane while there are plenty.
+    pub fn give(&self, lane: &Lane, units: u32) {
+        if units == 0 {
+            return;
         }
+        let mut units = i64::from(units);
+        if self.headroom.load(SeqCst) >= PLENTY {
+            if lane.credit.fetch_add(units, SeqCst) < 2 * CREDIT {
+                return;
+            }
+            units = lane.credit.swap(0, SeqCst);
+        }
+        self.headroom.fetch_add(units, SeqCst);
     }
 
     /// Sets the floor, whatever there is.
@@ -117,14 +126,14 @@ impl Units {
 
     /// From the lane's credit, renewed while headroom is plentiful.
     fn take_credit(&self, lane: &Lane, units: i64) -> bool {
-        // A credit dates from better days: with headroom below zero the floor has risen over it.
-        let headroom = self.headroom.load(SeqCst);
         let enough = |credit: i64| (credit >= units).then(|| credit - units);
-        if headroom < 0 {
-            return false;
-        }
         if lane.credit.fetch_update(SeqCst, SeqCst, enough).is_ok() {
-            return true;
+            // With headroom below zero the floor has risen over what this lane had set aside.
+            let kept = self.headroom.load(SeqCst) >= 0;
+            if !kept {
+                self.headroom.fetch_add(units, SeqCst);
+            }
+            return kept;
         }
         let plenty = |headroom: i64| (headroom >= PLENTY + units).then(|| headroom - units - CREDIT);
         let renewed = self.headroom.fetch_update(SeqCst, SeqCst, plenty).is_ok();

@@ -83,31 +83,31 @@ proptest! {
             (first + need.len <= start + len).then_some((len, first))
         });
         let expected = suitable.min_by_key(|(len, _)| *len).map(|(_, first)| first);
-        prop_assert_eq!(best_fit(&bits(&used), &need), expected);
+        prop_assert_eq!(best_fit(&bits(&used), 0, &need), expected);
     }
 
     #[test]
-    fn buddy_splits_the_smallest_that_is_free(used in group(), order in 0_u32..10, base in 0_u64..300) {
+    fn buddy_splits_the_smallest_that_is_free(used in group(), order in 0_u32..10, base in 0_u64..300, from in 0..BITS) {
         let need = Need { len: 1 << order, align: 1, base: base * u64::from(BITS) };
-        // The model: for each order the aligned free blocks; the smallest order at which one is free while the
-        // block of the next order around it is not.
         let free = |start: i64, len: i64| {
             start >= 0 && start + len <= i64::from(BITS)
                 && used[start as usize..(start + len) as usize].iter().all(|used| !used)
         };
+        // The order of the greatest free buddy around each aligned run of the wanted length.
         let phase = need.base as i64;
-        let mut expected = None;
-        'search: for size in (order..15).map(|order| 1_i64 << order) {
-            let first = (phase + size - 1) / size * size - phase;
-            for start in (first..i64::from(BITS)).step_by(size as usize) {
-                let around = (phase + start).div_euclid(size * 2) * size * 2 - phase;
-                if free(start, size) && !free(around, size * 2) {
-                    expected = Some(start as u32);
-                    break 'search;
-                }
-            }
-        }
-        prop_assert_eq!(buddy(&bits(&used), &need), expected);
+        let around = |start: i64| {
+            let buddy = |order: &u32| {
+                let size = 1 << order;
+                free((phase + start).div_euclid(size) * size - phase, size)
+            };
+            (order..16).take_while(buddy).last()
+        };
+        let size = 1 << order;
+        let first = (phase + size - 1) / size * size - phase;
+        let smallest = (first..i64::from(BITS)).step_by(size as usize).filter_map(around).min();
+        let found = buddy(&bits(&used), from, &need);
+        prop_assert_eq!(found.and_then(|start| around(start.into())), smallest);
+        prop_assert!(found.is_none_or(|start| (need.base + u64::from(start)).is_multiple_of(size as u64)));
     }
 
     #[test]
@@ -163,6 +163,6 @@ fn a_free_group_is_one_run_and_a_full_one_none() {
     assert_eq!(next_area(&bits, 1, &Need { len: BITS, ..any }), None);
     bits.set(0, BITS);
     assert_eq!(largest(&bits, &any), None);
-    assert_eq!(buddy(&bits, &any), None);
+    assert_eq!(buddy(&bits, 0, &any), None);
     assert_eq!(bits.next_free(0), BITS);
 }
