@@ -16,7 +16,7 @@ durable commit, `fsync` or `sync` had returned is in it.
 
 from __future__ import annotations
 
-from vexfs._open import fsck, mkfs, open, recover
+from vexfs._open import fsck, fsck_passes, mkfs, open, recover, tune
 from vexfs._vexfs import DEBUG as _DEBUG
 from vexfs._vexfs import DirEntry, Stat, StatVfs, __version__
 from vexfs.errors import (
@@ -77,10 +77,12 @@ __all__ = [
     "Volume",
     "__version__",
     "fsck",
+    "fsck_passes",
     "fsync",
     "mkfs",
     "open",
     "recover",
+    "tune",
 ]
 
 if _DEBUG:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from vexfs import _vexfs
 from vexfs.file import invalid
-from vexfs.report import FsckReport, RecoveryReport
+from vexfs.report import FsckReport, RecoveryReport, Report
 from vexfs.sizes import parse_size
 from vexfs.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["fsck", "mkfs", "open", "recover"]
+__all__ = ["fsck", "fsck_passes", "mkfs", "open", "recover", "tune"]
 
 Image = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 User = tuple[int, int, "Sequence[int]"]
@@ -53,6 +53,16 @@ def mkfs(
         journal_size=None if journal_size is None else parse_size(journal_size),
     )
     return Volume(image, "rw", user)
+
+
+def tune(image: Image, *, label: str) -> None:
+    """Changes what mkfs decided. Nobody may have the volume open.
+
+    Args:
+        image: the file or block device.
+        label: a name for people, at most 64 bytes of UTF-8.
+    """
+    _vexfs.tune(image, label=label)
 
 
 def open(
@@ -141,3 +151,8 @@ def recover(image: Image, workers: int | None = None, *, dry_run: bool = False) 
     """
     with open(image, "r" if dry_run else "rw", workers=workers) as volume:
         return volume.recovery
+
+
+def fsck_passes() -> list[Report]:
+    """What a check consists of, in order: `id`, `name`, and `what` in one sentence."""
+    return [Report(fields) for fields in _vexfs.fsck_passes()]

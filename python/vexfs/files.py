@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 from typing import IO, TYPE_CHECKING, Any
 
 from vexfs import pattern as _pattern
 from vexfs import tree as _tree
+from vexfs.errors import build
 from vexfs.file import open_file
 
 if TYPE_CHECKING:
@@ -133,20 +136,23 @@ class Files:
         """
         return _pattern.find(self, pattern)
 
-    def rmtree(self, path: Path, ignore_errors: bool = False) -> int:
+    def rmtree(self, path: Path, ignore_errors: bool = False) -> None:
         """Removes a tree; links in it are removed, not followed. As `shutil.rmtree`.
 
         In a transaction this is one change. On a volume it goes in bounded transactions, so a crash may leave part
         of a large tree.
 
-        Returns:
-            The number of names removed.
-
         Raises:
             NotADirectory: `path` is not a directory, or a link to one.
             InvalidArgument: `path` is the root.
         """
-        return _tree.remove(self, path, ignore_errors)
+        try:
+            if not stat.S_ISDIR(self.lstat(path).st_mode):  # type: ignore[attr-defined]
+                raise build("not_a_directory", errno.ENOTDIR, "not a directory; use unlink for files and links", path)
+            self.remove_tree(path)  # type: ignore[attr-defined]
+        except OSError:
+            if not ignore_errors:
+                raise
 
     def import_tree(
         self,

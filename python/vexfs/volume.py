@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from vexfs import _vexfs
@@ -80,6 +81,12 @@ class Volume(_vexfs.Volume, Files):
     def recovery(self) -> RecoveryReport:
         """What opening this volume had to do."""
         return RecoveryReport(self.recovery_fields())
+
+    @property
+    def as_of(self) -> datetime | None:
+        """Opened for reading beside a writer: when the checkpoint that is shown was made; else None."""
+        time_ns = self.as_of_ns()
+        return None if time_ns is None else datetime.fromtimestamp(time_ns / 1e9, UTC)
 
     def info(self) -> Info:
         """Geometry and features: size, label, UUID, groups, journal, and how much of it is used."""

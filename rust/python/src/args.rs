@@ -1,6 +1,10 @@
 //! Arguments as Python gives them: paths without a copy, and anything that has bytes.
 #![allow(unsafe_code, reason = "borrowing from Python's strings and buffers goes through its C interface")]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use pyo3::buffer::PyBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -13,7 +17,7 @@ pub struct PathArg<'py> {
     /// What the caller gave, for the error.
     pub given: Bound<'py, PyAny>,
     /// What the bytes are borrowed from, if not from `given`.
-    held: Option<Bound<'py, PyAny>>,
+    _held: Option<Bound<'py, PyAny>>,
     bytes: *const [u8],
     /// Whether names are to be given back as `bytes`.
     pub as_bytes: bool,
@@ -22,8 +26,13 @@ pub struct PathArg<'py> {
 impl<'py> PathArg<'py> {
     /// The bytes of the path, as `os.fsencode` makes them.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: they belong to an immutable `str` or `bytes` that `given` or `held` keeps alive.
+        // SAFETY: they belong to an immutable `str` or `bytes` that `given` or `_held` keeps alive.
         unsafe { &*self.bytes }
+    }
+
+    /// The path on the machine.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.bytes()))
     }
 
     fn of(given: &Bound<'py, PyAny>, held: Option<Bound<'py, PyAny>>) -> PyResult<Option<Self>> {
@@ -31,7 +40,7 @@ impl<'py> PathArg<'py> {
         if let Ok(text) = object.cast::<PyString>() {
             if let Ok(text) = text.to_str() {
                 let bytes: *const [u8] = text.as_bytes();
-                return Ok(Some(Self { given: given.clone(), held, bytes, as_bytes: false }));
+                return Ok(Some(Self { given: given.clone(), _held: held, bytes, as_bytes: false }));
             }
             // Lone surrogates: bytes that were no text.
             // SAFETY: the argument is a string; the result is new or null.
@@ -45,7 +54,7 @@ impl<'py> PathArg<'py> {
         }
         let Ok(bytes) = object.cast::<PyBytes>() else { return Ok(None) };
         let bytes: *const [u8] = bytes.as_bytes();
-        Ok(Some(Self { given: given.clone(), held, bytes, as_bytes: true }))
+        Ok(Some(Self { given: given.clone(), _held: held, bytes, as_bytes: true }))
     }
 }
 

@@ -1,8 +1,23 @@
 //! The Python module `vexfs._vexfs`: one verb, one small function, no logic.
+//!
+//! The package `vexfs` builds its classes on those of this module. The engine always runs without Python's lock; what
+//! a forked child inherits is neither used nor closed; failures become exceptions by their stable code.
 
 mod args;
+mod compound;
 mod error;
+mod file;
 mod fork;
+mod format;
+mod listing;
+mod names;
+mod report;
+mod session;
+mod stat;
+mod transaction;
+mod user;
+mod verbs;
+mod volume;
 
 use pyo3::prelude::*;
 
@@ -10,5 +25,15 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _vexfs(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DEBUG", cfg!(debug_assertions))?;
-    Ok(())
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<verbs::Verbs>()?;
+    module.add_class::<volume::Volume>()?;
+    module.add_class::<transaction::Transaction>()?;
+    module.add_class::<file::File>()?;
+    module.add_class::<listing::Listing>()?;
+    module.add_class::<listing::DirEntry>()?;
+    module.add_class::<stat::Stat>()?;
+    module.add_class::<stat::StatVfs>()?;
+    module.add_function(wrap_pyfunction!(format::mkfs, module)?)?;
+    module.add_function(wrap_pyfunction!(format::tune, module)?)
 }

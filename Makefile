@@ -1,0 +1,63 @@
+# What can be done with a checkout. `make test` is everything a change has to pass; `make demo` shows what it is for.
+
+PYTHON ?= python3
+VENV ?= build/venv
+BIN := $(VENV)/bin
+WHEELS := build/wheels
+SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') \
+	Cargo.toml Cargo.lock pyproject.toml
+
+.PHONY: help venv build install demo test test-rust test-python lint format stubs clean
+
+help:  ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+venv: $(VENV)/.ready  ## the virtual environment that everything else uses
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "maturin>=1.16,<2" "click>=8.4" "rich>=13.9" \
+		"pytest>=9.0" "pytest-timeout>=2.4" "hypothesis>=6.150" "mypy>=2.0" "ruff>=0.15"
+	touch $@
+
+build: $(WHEELS)/.built  ## the release wheel, in build/wheels
+
+$(WHEELS)/.built: $(VENV)/.ready $(SOURCES)
+	rm -rf $(WHEELS)
+	$(BIN)/maturin build --quiet --release --locked --out $(WHEELS)
+	touch $@
+
+install: $(VENV)/.installed  ## the release wheel in the virtual environment
+
+$(VENV)/.installed: $(WHEELS)/.built
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(WHEELS)/*.whl
+	touch $@
+
+demo: install  ## a volume on real files: crash, recover, compare, fill, check; under a minute
+	$(BIN)/python tools/demo.py
+
+test: lint test-rust test-python  ## everything: lints, Rust tests, Python tests
+
+test-rust:  ## the tests of the Rust crates
+	cargo test --locked --workspace --exclude vexfs-python
+
+test-python: install  ## the tests of the Python package, on the release wheel
+	$(BIN)/pytest -q
+
+lint: install  ## clippy, rustfmt, ruff, mypy on the package and its stubs
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format:  ## format everything
+	cargo fmt --all
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+stubs: install  ## write the docstrings of the module into its stubs
+	$(BIN)/python tools/stubs.py
+
+clean:  ## remove what was built, but for cargo's target folder
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

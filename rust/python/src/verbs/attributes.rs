@@ -1,0 +1,88 @@
+//! Modes, owners and times.
+
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use vexfs_fs::{SetAttr, SetTime};
+
+use super::Verbs;
+use crate::args::PathArg;
+use crate::error::invalid;
+use crate::session::follow;
+
+impl Verbs {
+    fn set(&self, py: Python<'_>, path: &PathArg<'_>, set: &SetAttr, follow_symlinks: bool) -> PyResult<()> {
+        let bytes = path.bytes();
+        self.session
+            .change(py, |tx| tx.setattr_path(bytes, set, follow(follow_symlinks)).map(drop))
+            .map_err(|failure| failure.raise_at(&path.given))
+    }
+}
+
+/// A user or group; -1 leaves it as it is.
+fn id(py: Python<'_>, id: i64) -> PyResult<Option<u32>> {
+    match id {
+        -1 => Ok(None),
+        id => u32::try_from(id).map(Some).map_err(|_| invalid(py, format!("{id} is no user or group number"))),
+    }
+}
+
+/// Nanoseconds of a time in seconds.
+fn nanoseconds(seconds: f64) -> PyResult<i64> {
+    let nanos = (seconds * 1e9).round();
+    match nanos.is_finite() && nanos.abs() < i64::MAX as f64 {
+        true => Ok(nanos as i64),
+        false => Err(PyOverflowError::new_err("the time is out of range")),
+    }
+}
+
+#[pymethods]
+impl Verbs {
+    /// Changes permissions.
+    #[pyo3(signature = (path, mode, *, follow_symlinks = true))]
+    fn chmod(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, follow_symlinks: bool) -> PyResult<()> {
+        self.set(py, &path, &SetAttr { mode: Some(mode), ..SetAttr::default() }, follow_symlinks)
+    }
+
+    /// Changes owner and group; -1 leaves one as it is.
+    #[pyo3(signature = (path, uid, gid, *, follow_symlinks = true))]
+    fn chown(&self, py: Python<'_>, path: PathArg<'_>, uid: i64, gid: i64, follow_symlinks: bool) -> PyResult<()> {
+        self.set(py, &path, &SetAttr { uid: id(py, uid)?, gid: id(py, gid)?, ..SetAttr::default() }, follow_symlinks)
+    }
+
+    /// Sets the times of access and change: of seconds, of nanoseconds (`ns`), or both to now.
+    #[pyo3(signature = (path, times = None, *, ns = None, follow_symlinks = true))]
+    fn utime(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        times: Option<(f64, f64)>,
+        ns: Option<(i64, i64)>,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
+        let (atime, mtime) = match (times, ns) {
+            (Some(_), Some(_)) => return Err(invalid(py, "give times or ns, not both")),
+            (Some((a, m)), None) => (SetTime::At(nanoseconds(a)?), SetTime::At(nanoseconds(m)?)),
+            (None, Some((a, m))) => (SetTime::At(a), SetTime::At(m)),
+            (None, None) => (SetTime::Now, SetTime::Now),
+        };
+        self.set(py, &path, &SetAttr { atime: Some(atime), mtime: Some(mtime), ..SetAttr::default() }, follow_symlinks)
+    }
+
+    /// Changes those attributes that are given, all at once.
+    #[pyo3(signature = (path, *, mode = None, uid = None, gid = None, atime_ns = None, mtime_ns = None, follow_symlinks = true))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn set_attributes(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        atime_ns: Option<i64>,
+        mtime_ns: Option<i64>,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
+        let (atime, mtime) = (atime_ns.map(SetTime::At), mtime_ns.map(SetTime::At));
+        self.set(py, &path, &SetAttr { mode, uid, gid, atime, mtime, size: None }, follow_symlinks)
+    }
+}

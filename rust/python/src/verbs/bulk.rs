@@ -1,0 +1,72 @@
+//! Many files in one call: one transaction, or one moment.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use super::Verbs;
+use crate::args::{DataArg, PathArg};
+use crate::compound::{self, At};
+use crate::error::{Failure, Result};
+use crate::session::{durability, follow, read};
+use crate::stat::Stat;
+
+fn paths<'py>(paths: &Bound<'py, PyAny>) -> PyResult<Vec<PathArg<'py>>> {
+    paths.try_iter()?.map(|path| path?.extract()).collect()
+}
+
+fn bytes_of<'a>(paths: &'a [PathArg<'_>]) -> Vec<&'a [u8]> {
+    paths.iter().map(PathArg::bytes).collect()
+}
+
+fn raise(py: Python<'_>, (number, error): At, paths: &[PathArg<'_>]) -> PyErr {
+    match paths.get(number) {
+        Some(path) => Failure::Fs(error).raise_at(&path.given),
+        None => Failure::Fs(error).raise(py),
+    }
+}
+
+#[pymethods]
+impl Verbs {
+    /// Writes many files in one transaction.
+    #[pyo3(signature = (files, *, durable = false, parents = false))]
+    fn write_many(&self, py: Python<'_>, files: &Bound<'_, PyAny>, durable: bool, parents: bool) -> PyResult<()> {
+        let items = match files.cast::<PyDict>() {
+            Ok(files) => files.items().into_any(),
+            Err(_) => files.call_method0("items")?,
+        };
+        let items: Vec<(PathArg<'_>, DataArg<'_>)> = items.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
+        let files: Vec<(&[u8], &[u8])> = items.iter().map(|(path, data)| (path.bytes(), data.bytes())).collect();
+        self.session
+            .change_whole(py, durability(durable), |tx| compound::write_files(tx, &files, parents))
+            .map_err(|failure| failure.raise(py))
+    }
+
+    /// The contents of many files, as they were at one moment.
+    #[pyo3(signature = (files, *, missing_ok = false))]
+    fn read_many<'py>(&self, py: Python<'py>, files: &Bound<'py, PyAny>, missing_ok: bool) -> PyResult<Bound<'py, PyList>> {
+        let paths = paths(files)?;
+        let names = bytes_of(&paths);
+        let contents = read!(self.session, py, |scope| Result::<_>::Ok(compound::read_files(scope, &names, missing_ok)));
+        let contents = contents.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, &paths))?;
+        PyList::new(py, contents.into_iter().map(|content| content.map(|content| PyBytes::new(py, &content))))
+    }
+
+    /// The attributes of many files, as they were at one moment.
+    #[pyo3(signature = (files, *, follow_symlinks = true, missing_ok = false))]
+    fn stat_many<'py>(
+        &self,
+        py: Python<'py>,
+        files: &Bound<'py, PyAny>,
+        follow_symlinks: bool,
+        missing_ok: bool,
+    ) -> PyResult<Vec<Option<Stat>>> {
+        let paths = paths(files)?;
+        let names = bytes_of(&paths);
+        let found = read!(self.session, py, |scope| {
+            Result::<_>::Ok(compound::stat_files(scope, &names, follow(follow_symlinks), missing_ok))
+        });
+        let device = self.session.state().map_err(|failure| failure.raise(py))?.device;
+        let attrs = found.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, &paths))?;
+        Ok(attrs.into_iter().map(|attr| attr.map(|attr| Stat::new(attr, device))).collect())
+    }
+}

@@ -1,0 +1,137 @@
+//! Whole files: reading, writing, copying, truncating, opening.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use vexfs_fs::{FileType, OpenOptions};
+
+use super::Verbs;
+use crate::args::{DataArg, PathArg};
+use crate::compound;
+use crate::error::{Result, invalid};
+use crate::file::File;
+use crate::session::{Pinned, State, durability, in_pinned, read};
+
+/// Up to here a file is read into memory of the engine and copied; a longer one is read into its `bytes` object.
+const COPIED: u64 = 64 << 10;
+
+/// A file on its way to Python.
+enum Content<'a> {
+    Bytes(Vec<u8>),
+    Rest { pinned: Pinned<'a>, ino: vexfs_fs::Ino, size: u64 },
+}
+
+fn begin<'a>(state: &'a State, path: &[u8]) -> Result<Content<'a>> {
+    let pinned = state.pin()?;
+    let (bytes, ino, size) = in_pinned!(&pinned, |scope| {
+        let file = compound::file_to_read(scope, path)?;
+        let bytes = if file.size <= COPIED { Some(scope.read_all(file.ino)?) } else { None };
+        (bytes, file.ino, file.size)
+    });
+    Ok(match bytes {
+        Some(bytes) => Content::Bytes(bytes),
+        None => Content::Rest { pinned, ino, size },
+    })
+}
+
+fn finish(pinned: &Pinned<'_>, ino: vexfs_fs::Ino, into: &mut [u8]) -> Result<usize> {
+    in_pinned!(pinned, |scope| Ok(scope.read(ino, 0, into)?))
+}
+
+#[pymethods]
+impl Verbs {
+    /// The content of a file.
+    #[pyo3(signature = (path, /))]
+    fn read_bytes<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = path.bytes();
+        let content = self.session.run(py, |state| begin(state, bytes)).map_err(|failure| failure.raise_at(&path.given))?;
+        let (pinned, ino, size) = match content {
+            Content::Bytes(bytes) => return Ok(PyBytes::new(py, &bytes)),
+            Content::Rest { pinned, ino, size } => (pinned, ino, size),
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        PyBytes::new_with(py, size, |into| {
+            py.detach(|| finish(&pinned, ino, into)).map(drop).map_err(|failure| failure.raise_at(&path.given))
+        })
+    }
+
+    /// Replaces the content of a file, which is made if it is missing.
+    #[pyo3(signature = (path, data, *, durable = false, parents = false))]
+    fn write_bytes(&self, py: Python<'_>, path: PathArg<'_>, data: DataArg<'_>, durable: bool, parents: bool) -> PyResult<usize> {
+        let (name, bytes) = (path.bytes(), data.bytes());
+        let work = |tx: &mut vexfs_fs::FsTx| compound::write_file(tx, name, bytes, parents);
+        let done = match parents {
+            true => self.session.change_whole(py, durability(durable), work),
+            false => self.session.change_with(py, durability(durable), work),
+        };
+        done.map(|()| bytes.len()).map_err(|failure| failure.raise_at(&path.given))
+    }
+
+    /// Copies a file's content, holes and permissions to another file, which is made or replaced.
+    #[pyo3(signature = (source, target, /))]
+    fn copy(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>) -> PyResult<()> {
+        let (from, to) = (source.bytes(), target.bytes());
+        self.session
+            .change_whole(py, durability(false), |tx| compound::copy_file(tx, from, to))
+            .map_err(|failure| failure.raise_between(&source.given, &target.given))
+    }
+
+    /// Sets the length of a file; what is added is a hole.
+    #[pyo3(signature = (path, length, /))]
+    fn truncate(&self, py: Python<'_>, path: PathArg<'_>, length: i64) -> PyResult<()> {
+        let size = u64::try_from(length).map_err(|_| invalid(py, "a file's length cannot be negative"))?;
+        let set = vexfs_fs::SetAttr { size: Some(size), ..Default::default() };
+        let bytes = path.bytes();
+        self.session
+            .change(py, |tx| tx.setattr_path(bytes, &set, vexfs_fs::Follow::Always))
+            .map(drop)
+            .map_err(|failure| failure.raise_at(&path.given))
+    }
+
+    /// Opens a file, as open(2) does with these flags; `open` wraps what it returns.
+    #[pyo3(signature = (path, flags, mode = 0o666, /))]
+    fn open_handle(&self, py: Python<'_>, path: PathArg<'_>, flags: i32, mode: u32) -> PyResult<File> {
+        let access = flags & libc::O_ACCMODE;
+        let options = OpenOptions {
+            read: access != libc::O_WRONLY,
+            write: access != libc::O_RDONLY,
+            create: flags & libc::O_CREAT != 0,
+            exclusive: flags & libc::O_EXCL != 0,
+            truncate: flags & libc::O_TRUNC != 0,
+            no_follow: flags & libc::O_NOFOLLOW != 0,
+            directory: false,
+            mode,
+        };
+        let bytes = path.bytes();
+        let opened = self.session.run(py, |state| {
+            let open = match &state.tx {
+                None => state.fs.open_file(&state.caller, bytes, &options)?,
+                Some(tx) => tx.lock().as_mut().ok_or(crate::error::Failure::Ended)?.open_file(bytes, &options)?,
+            };
+            match open.file_type {
+                FileType::Regular => Ok(open),
+                FileType::Directory => Err(vexfs_fs::Error::IsADirectory(bytes.into()).into()),
+                _ => Err(vexfs_fs::Error::NotSupported { what: "only regular files can be opened here" }.into()),
+            }
+        });
+        let opened = opened.map_err(|failure| failure.raise_at(&path.given))?;
+        Ok(File::new(self.session.clone(), opened, flags & libc::O_APPEND != 0))
+    }
+
+    /// Makes an empty file, or sets the times of an existing one to now.
+    #[pyo3(signature = (path, mode = 0o666, exist_ok = true))]
+    fn touch(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, exist_ok: bool) -> PyResult<()> {
+        let bytes = path.bytes();
+        self.session
+            .change(py, |tx| compound::touch(tx, bytes, mode, exist_ok))
+            .map_err(|failure| failure.raise_at(&path.given))
+    }
+
+    /// The size of a file without its other attributes.
+    #[pyo3(signature = (path, /))]
+    fn size(&self, py: Python<'_>, path: PathArg<'_>) -> PyResult<u64> {
+        let bytes = path.bytes();
+        read!(self.session, py, |scope| scope.stat(bytes, vexfs_fs::Follow::Always))
+            .map(|attr| attr.size)
+            .map_err(|failure| failure.raise_at(&path.given))
+    }
+}

@@ -1,0 +1,190 @@
+//! The open volume.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use vexfs_device::{Access, FileDevice};
+use vexfs_fs::{Fs, Options};
+use vexfs_store::{CheckpointKind, Mode};
+
+use crate::args::PathArg;
+use crate::error::{Failure, Result, invalid};
+use crate::names::name;
+use crate::report;
+use crate::session::Session;
+use crate::stat::StatVfs;
+use crate::user;
+use crate::verbs::Verbs;
+
+/// A volume: the verbs, and what concerns it as a whole.
+#[pyclass(frozen, extends = Verbs, subclass, module = "vexfs._vexfs")]
+pub struct Volume {
+    path: PathBuf,
+    options: Options,
+    closed: Mutex<bool>,
+}
+
+/// Opens for writing; or for reading what nobody writes; or beside whoever writes.
+fn open(path: &Path, options: &Options) -> Result<Fs> {
+    let (access, beside) = match options.mode {
+        Mode::Write => (Access::Write, None),
+        Mode::Read => (Access::Read, Some(Mode::Beside)),
+        Mode::Beside => (Access::Beside, None),
+    };
+    match (FileDevice::open(path, access), beside) {
+        (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => open(path, &Options { mode, ..options.clone() }),
+        (device, _) => Ok(Fs::open(Arc::new(device.map_err(vexfs_store::Error::from)?), options.clone())?),
+    }
+}
+
+fn session(slf: &Bound<'_, Volume>) -> Session {
+    slf.as_super().get().session.clone()
+}
+
+fn seconds(py: Python<'_>, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| invalid(py, format!("{seconds} is no length of time")))
+}
+
+#[pymethods]
+impl Volume {
+    #[new]
+    #[pyo3(signature = (image, mode = "rw", user = None, *, workers = None, cache_bytes = None, memtable_bytes = None,
+                        commit_interval = None, checkpoint_interval = None, discard = false))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn new(
+        py: Python<'_>,
+        image: PathArg<'_>,
+        mode: &str,
+        user: Option<(u32, u32, Vec<u32>)>,
+        workers: Option<usize>,
+        cache_bytes: Option<u64>,
+        memtable_bytes: Option<u64>,
+        commit_interval: Option<f64>,
+        checkpoint_interval: Option<f64>,
+        discard: bool,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let usual = Options::default();
+        let options = Options {
+            mode: match mode {
+                "rw" => Mode::Write,
+                "r" => Mode::Read,
+                _ => return Err(invalid(py, format!("mode is 'rw' or 'r', not {mode:?}"))),
+            },
+            workers,
+            cache_bytes: cache_bytes.unwrap_or(usual.cache_bytes),
+            memtable_bytes: memtable_bytes.unwrap_or(usual.memtable_bytes),
+            commit_interval: commit_interval.map_or(Ok(usual.commit_interval), |s| seconds(py, s))?,
+            checkpoint_interval: checkpoint_interval.map_or(Ok(usual.checkpoint_interval), |s| seconds(py, s))?,
+            discard,
+            ..usual
+        };
+        let path = image.path();
+        let fs = py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
+        let session = Session::new(fs, user::caller(user));
+        let volume = Self { path: path.to_owned(), options, closed: Mutex::new(false) };
+        Ok(PyClassInitializer::from(Verbs { session }).add_subclass(volume))
+    }
+
+    /// The file or device.
+    #[getter]
+    fn path<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        use std::os::unix::ffi::OsStrExt;
+        name(py, self.path.as_os_str().as_bytes(), false)
+    }
+
+    /// "rw" or "r".
+    #[getter]
+    fn mode(&self) -> &'static str {
+        if self.options.mode == Mode::Write { "rw" } else { "r" }
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        *self.closed.lock()
+    }
+
+    /// The volume's name for people.
+    #[getter]
+    fn label(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let label = session(slf).run(py, |state| Ok(state.fs.store().superblock().label.as_str().to_owned()));
+        label.map_err(|failure| failure.raise(py))
+    }
+
+    /// Beside a writer: when the checkpoint that is shown was made, in nanoseconds since 1970.
+    fn as_of_ns(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        let py = slf.py();
+        let time = session(slf).run(py, |state| {
+            let fs = &state.fs;
+            let beside = fs.store().mode() == Mode::Beside;
+            Ok(beside.then(|| fs.store().newest_checkpoint().time_ns))
+        });
+        time.map_err(|failure| failure.raise(py))
+    }
+
+    /// Beside a writer: goes on to its newest checkpoint; says whether there was a newer one. Otherwise what is seen is
+    /// always the newest.
+    fn refresh(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let done = session(slf).run(py, |state| {
+            Ok(state.fs.store().refresh()?)
+        });
+        done.map_err(|failure| failure.raise(py))
+    }
+
+    /// Makes everything committed so far durable.
+    fn sync(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        session(slf).run(py, |state| Ok(state.fs.sync()?)).map_err(|failure| failure.raise(py))
+    }
+
+    /// Writes a checkpoint, so that there is nothing to recover from the log; returns its number.
+    fn checkpoint(slf: &Bound<'_, Self>) -> PyResult<u64> {
+        let py = slf.py();
+        let made = session(slf).run(py, |state| {
+            let fs = &state.fs;
+            while fs.store().checkpoint(CheckpointKind::Incremental)? {}
+            Ok(fs.store().newest_checkpoint().id.0)
+        });
+        made.map_err(|failure| failure.raise(py))
+    }
+
+    /// Free and used space.
+    fn statvfs(slf: &Bound<'_, Self>) -> PyResult<StatVfs> {
+        let py = slf.py();
+        let read_only = slf.get().options.mode != Mode::Write;
+        let status = session(slf).run(py, |state| Ok(state.fs.statfs()?));
+        status.map(|status| StatVfs::new(status, read_only)).map_err(|failure| failure.raise(py))
+    }
+
+    /// The fields of `Volume.info`.
+    fn info_fields<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        report::info(slf.py(), &session(slf))
+    }
+
+    /// The fields of `Volume.stats`.
+    fn stats_fields<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        report::stats(slf.py(), &session(slf))
+    }
+
+    /// The fields of `Volume.recovery`.
+    fn recovery_fields<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        report::recovery(slf.py(), &session(slf))
+    }
+
+    /// Closes the volume: everything committed is durable on return. Closing twice is nothing.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, session) = (slf.py(), session(slf));
+        let state = session.state().map_err(|failure| failure.raise(py))?;
+        let was_closed = std::mem::replace(&mut *slf.get().closed.lock(), true);
+        if was_closed {
+            return Ok(());
+        }
+        py.detach(|| state.fs.close()).map_err(|error| Failure::Fs(error).raise(py))
+    }
+}
