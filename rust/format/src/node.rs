@@ -121,6 +121,13 @@ impl<'a> NodeView<'a> {
         }
     }
 
+    /// As [`NodeView::trust`], where level and count are known already.
+    #[must_use]
+    #[inline]
+    pub const fn known(bytes: &'a NodeBytes, level: u8, count: usize) -> Self {
+        Self { bytes, level, count }
+    }
+
     /// The height above the leaves.
     #[must_use]
     pub const fn level(&self) -> u8 {
@@ -294,6 +301,37 @@ impl<'a> NodeWriter<'a> {
         self.put(heap, value);
         self.heap = heap;
         self.count += 1;
+        true
+    }
+
+    /// Adds the items `from..to` of another leaf. False if they do not fit, or are not there.
+    #[must_use]
+    pub fn copy_items(&mut self, leaf: &NodeView<'_>, from: usize, to: usize) -> bool {
+        let Some(slots) = leaf.items().get(from..to) else { return false };
+        let Some(last) = slots.last() else { return true };
+        let low = usize::from(last.offset.get());
+        let high = match from.checked_sub(1).and_then(|before| leaf.items().get(before)) {
+            Some(before) => usize::from(before.offset.get()),
+            None => NODE_SIZE,
+        };
+        let Some(values) = leaf.bytes.get(low..high) else { return false };
+        let start = size_of::<NodeHeader>() + usize::from(self.count) * size_of::<LeafSlot>();
+        let end = start + size_of_val(slots);
+        let Some(heap) = self.heap.checked_sub(values.len()).filter(|heap| end <= *heap) else {
+            return false;
+        };
+        self.put(heap, values);
+        if let Some(to) = self.bytes.get_mut(start..end)
+            && let Ok(to) = <[LeafSlot]>::mut_from_bytes(to)
+        {
+            // All values move by the same distance.
+            for (to, slot) in to.iter_mut().zip(slots) {
+                let offset = usize::from(slot.offset.get()).wrapping_sub(low).wrapping_add(heap);
+                *to = LeafSlot { offset: U16::new(offset as u16), ..*slot };
+            }
+        }
+        self.heap = heap;
+        self.count += slots.len() as u16;
         true
     }
 

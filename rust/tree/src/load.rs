@@ -1,22 +1,15 @@
 //! From a pointer to a checked node, and from a slot to a checked value.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use vexfs_device::Device;
-use vexfs_format::node::{LeafSlot, NodeBytes, NodeView, TREE_NODE};
-use vexfs_format::{BlockRun, Key, NODE_SIZE, NodePtr, OutOfLine};
+use vexfs_format::node::{NodeView, TREE_NODE};
+use vexfs_format::{BlockRun, Key, NodePtr, OutOfLine};
 
 use crate::error::{Corruption, Error, Result};
 use crate::node::{Child, Node, Span};
 use crate::value::Value;
-
-/// The bytes of a node, all zero.
-pub(crate) fn blank() -> Box<NodeBytes> {
-    match vec![0; NODE_SIZE].into_boxed_slice().try_into() {
-        Ok(bytes) => bytes,
-        Err(_) => Box::new([0; NODE_SIZE]),
-    }
-}
 
 /// Reads a node from the device and checks all of it, also against what its parent says.
 pub(crate) fn node(device: &dyn Device, volume: u64, child: &Child) -> Result<Arc<Node>> {
@@ -25,12 +18,15 @@ pub(crate) fn node(device: &dyn Device, volume: u64, child: &Child) -> Result<Ar
     if !on_device(device, ptr.run()) {
         return Err(corrupt(TREE_NODE.bad("block", ptr.block.0)));
     }
-    let mut bytes = blank();
-    device.read_at(&mut bytes[..], ptr.block.byte_offset())?;
-    NodeView::check(&bytes, volume, ptr).map_err(corrupt)?;
-    let node = Node::new(*ptr, bytes);
+    let mut node = Node::blank();
+    Node::edit(&mut node, |bytes| {
+        device.read_at(&mut bytes[..], ptr.block.byte_offset())?;
+        NodeView::check(bytes, volume, ptr).map_err(corrupt).map(|_| ())
+    })
+    .unwrap_or(Ok(()))?;
+    Node::describe(&mut node, *ptr);
     check_span(&node, span)?;
-    Ok(Arc::new(node))
+    Ok(node)
 }
 
 /// Checks that a node has the keys that its parent says.
@@ -41,7 +37,7 @@ pub(crate) fn check_span(node: &Node, span: &Span) -> Result<()> {
     }
     let wrong = if span.low.is_some_and(|low| low != node.first()) { node.first() } else { node.last() };
     let reason = TREE_NODE.bad("a key that its parent does not expect, at object", wrong.object);
-    Err(corrupt_node(&node.ptr(), span, reason))
+    Err(corrupt_node(node.ptr(), span, reason))
 }
 
 /// Reads a value that has blocks of its own, and checks it.
@@ -65,15 +61,25 @@ pub(crate) fn value(device: &dyn Device, key: Key, ptr: &OutOfLine) -> Result<Ar
     Ok(bytes.into())
 }
 
-/// The value of an item of a leaf.
+/// The value of item `index` of a leaf, and its key.
 #[inline]
-pub(crate) fn item_value(device: &dyn Device, node: &Arc<Node>, slot: &LeafSlot) -> Result<Value> {
+pub(crate) fn item(
+    device: &dyn Device,
+    leaf: Cow<'_, Arc<Node>>,
+    index: usize,
+) -> Result<Option<(Key, Value)>> {
+    let Some(slot) = leaf.item(index) else { return Ok(None) };
+    let key = slot.key.into();
     if slot.flags == 0 {
-        return Ok(Value::in_node(Arc::clone(node), slot.offset.get(), slot.len.get()));
+        let (start, len) = (slot.offset.get(), slot.len.get());
+        return Ok(Some((key, Value::in_node(leaf.into_owned(), start, len))));
     }
-    match node.out_of_line(slot) {
-        Some(ptr) => value(device, slot.key.into(), &ptr).map(Value::own),
-        None => Err(corrupt_node(&node.ptr(), &Span::default(), TREE_NODE.bad("slot flags", slot.flags.into()))),
+    match leaf.out_of_line(slot) {
+        Some(ptr) => value(device, key, &ptr).map(|bytes| Some((key, Value::own(bytes)))),
+        None => {
+            let reason = TREE_NODE.bad("slot flags", slot.flags.into());
+            Err(corrupt_node(leaf.ptr(), &Span::default(), reason))
+        }
     }
 }
 

@@ -4,26 +4,33 @@
 //! this node differ, in four cache lines and without a branch; then it looks at the few slots between two hints.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use vexfs_format::node::{ChildSlot, LeafSlot, NodeBytes, NodeView};
-use vexfs_format::{Key, NodePtr, OutOfLine};
+use vexfs_format::{BlockNo, Key, NODE_SIZE, NodePtr, OutOfLine, Seq};
 
-use crate::cache::Pin;
+use crate::cache::{Pin, Place};
 
 /// How many keys of a node are looked at first.
 const HINTS: usize = 32;
 
-/// A node whose bytes were checked.
+/// A node whose bytes were checked. One piece of memory, what a search looks at first at its head.
+#[repr(C)]
 pub(crate) struct Node {
     ptr: NodePtr,
     first: Key,
     last: Key,
     cut: Cut,
+    count: usize,
+    /// Somebody used it since the cache last asked.
+    touched: AtomicBool,
     hints: [u64; HINTS],
-    bytes: Box<NodeBytes>,
     /// The children that are held in memory as long as this node is; only for children that are not leaves.
     held: Box<[OnceLock<Held>]>,
+    /// Where in the cache the children were last found; only for leaves.
+    places: Box<[Place]>,
+    bytes: NodeBytes,
 }
 
 /// A child held by its parent, and its share of the budget for that.
@@ -57,32 +64,63 @@ impl Span {
 }
 
 impl Node {
-    /// A node of bytes that were checked or have just been made.
-    pub(crate) fn new(ptr: NodePtr, bytes: Box<NodeBytes>) -> Self {
-        let view = NodeView::trust(&bytes);
-        let end = view.count().saturating_sub(1);
+    /// A node of zero bytes, to be filled with [`Node::edit`] and then described.
+    pub(crate) fn blank() -> Arc<Self> {
+        Arc::new(Self {
+            ptr: NodePtr { block: BlockNo(0), birth: Seq(0), crc: 0, level: 0 },
+            first: Key::MIN,
+            last: Key::MIN,
+            cut: Cut::between(Key::MIN, Key::MIN),
+            count: 0,
+            touched: AtomicBool::new(false),
+            hints: [0; HINTS],
+            held: Box::default(),
+            places: Box::default(),
+            bytes: [0; NODE_SIZE],
+        })
+    }
+
+    /// Changes the bytes of a new node. Does nothing, and returns `None`, once somebody else has it too.
+    pub(crate) fn edit<R>(new: &mut Arc<Self>, edit: impl FnOnce(&mut NodeBytes) -> R) -> Option<R> {
+        Arc::get_mut(new).map(|node| edit(&mut node.bytes))
+    }
+
+    /// Ends the making of a node, whose bytes were checked or are right by themselves, and which `ptr` points to.
+    pub(crate) fn describe(new: &mut Arc<Self>, ptr: NodePtr) {
+        if let Some(node) = Arc::get_mut(new) {
+            node.note(ptr);
+        }
+    }
+
+    fn note(&mut self, ptr: NodePtr) {
+        let view = NodeView::trust(&self.bytes);
+        let count = view.count();
         let key = |index| key_at(&view, index);
-        let (first, last) = (key(0), key(end));
+        let (first, last) = (key(0), key(count.saturating_sub(1)));
         let cut = Cut::between(first, last);
         let mut hints = [0; HINTS];
         for (number, hint) in hints.iter_mut().enumerate() {
-            *hint = cut.of(key(hint_place(number, view.count())));
+            *hint = cut.of(key(hint_place(number, count)));
         }
-        let children = if ptr.level > 1 { view.count() } else { 0 };
-        let held = (0..children).map(|_| OnceLock::new()).collect();
-        Self { ptr, first, last, cut, hints, bytes, held }
+        (self.ptr, self.first, self.last) = (ptr, first, last);
+        (self.cut, self.count, self.hints) = (cut, count, hints);
+        match ptr.level {
+            0 => {}
+            1 => self.places = (0..count).map(|_| Place::unknown()).collect(),
+            _ => self.held = (0..count).map(|_| OnceLock::new()).collect(),
+        }
     }
 
-    pub(crate) const fn ptr(&self) -> NodePtr {
-        self.ptr
+    pub(crate) const fn ptr(&self) -> &NodePtr {
+        &self.ptr
     }
 
     pub(crate) const fn is_leaf(&self) -> bool {
         self.ptr.level == 0
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.view().count()
+    pub(crate) const fn count(&self) -> usize {
+        self.count
     }
 
     pub(crate) const fn first(&self) -> Key {
@@ -93,8 +131,22 @@ impl Node {
         self.last
     }
 
-    pub(crate) fn view(&self) -> NodeView<'_> {
-        NodeView::trust(&self.bytes)
+    /// Notes that it is in use.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since this was last asked.
+    pub(crate) fn untouch(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) const fn view(&self) -> NodeView<'_> {
+        NodeView::known(&self.bytes, self.ptr.level, self.count)
     }
 
     /// The leaf's item `index`.
@@ -103,9 +155,22 @@ impl Node {
         self.view().items().get(index)
     }
 
+    /// The bytes that the items `from..to` of a leaf take.
+    pub(crate) fn weight(&self, from: usize, to: usize) -> usize {
+        let heap = |index: usize| match index.checked_sub(1) {
+            Some(before) => self.item(before).map_or(0, |slot| slot.offset.get().into()),
+            None => NODE_SIZE,
+        };
+        to.saturating_sub(from) * size_of::<LeafSlot>() + heap(from).saturating_sub(heap(to))
+    }
+
     /// The value's blocks, if it has blocks of its own.
     pub(crate) fn out_of_line(&self, slot: &LeafSlot) -> Option<OutOfLine> {
         self.view().out_of_line(slot)
+    }
+
+    pub(crate) const fn bytes(&self) -> &NodeBytes {
+        &self.bytes
     }
 
     #[inline]
@@ -128,6 +193,12 @@ impl Node {
     #[inline]
     pub(crate) fn held(&self, index: usize) -> Option<&OnceLock<Held>> {
         self.held.get(index)
+    }
+
+    /// Where in the cache child `index` was last found.
+    #[inline]
+    pub(crate) fn place(&self, index: usize) -> Option<&Place> {
+        self.places.get(index)
     }
 
     /// How many of the node's keys are below `key`, and whether the next one is `key`.
@@ -159,10 +230,11 @@ impl Node {
         }
         let cut = self.cut.of(key);
         let below = self.hints.iter().map(|hint| usize::from(*hint < cut)).sum::<usize>();
-        let not_above = self.hints.iter().map(|hint| usize::from(*hint <= cut)).sum::<usize>();
+        let equal = self.hints.iter().skip(below).take_while(|hint| **hint == cut).count();
         // Keys up to the last hint below are below; keys from the first hint above on are above.
         let mut low = below.checked_sub(1).map_or(0, |hint| hint_place(hint, slots.len()) + 1);
-        let mut high = if not_above < HINTS { hint_place(not_above, slots.len()) } else { slots.len() };
+        let above = below + equal;
+        let mut high = if above < HINTS { hint_place(above, slots.len()) } else { slots.len() };
         while low < high {
             let middle = low + (high - low) / 2;
             let Some(slot) = slots.get(middle) else { break };
@@ -246,5 +318,53 @@ impl Cut {
     #[inline]
     const fn of(&self, key: Key) -> u64 {
         ((self.wide(key) << self.shift) >> 64) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use vexfs_format::node::{NodeWriter, place};
+
+    use super::*;
+
+    fn leaf(keys: &BTreeSet<Key>) -> Arc<Node> {
+        let mut node = Node::blank();
+        let ptr = Node::edit(&mut node, |bytes| {
+            let mut writer = NodeWriter::new(bytes, 0);
+            for key in keys {
+                assert!(writer.item(*key, 0, &key.offset.to_le_bytes()));
+            }
+            writer.finish(Seq(1));
+            place(bytes, 1, BlockNo(4))
+        });
+        Node::describe(&mut node, ptr.unwrap());
+        node
+    }
+
+    /// Keys that differ in few or many bits, anywhere.
+    fn keys() -> impl Strategy<Value = BTreeSet<Key>> {
+        let part = || {
+            prop_oneof![Just(0u64), Just(u64::MAX), 0u64..4, any::<u64>(), (0u64..64).prop_map(|n| 1 << n)]
+        };
+        let key = (part(), prop_oneof![Just(1u8), any::<u8>()], part());
+        let some = prop::collection::btree_set(key.prop_map(|(o, k, f)| Key::new(o, k, f)), 1..300);
+        let near = (part(), part(), 1u64..200, 1u64..300).prop_map(|(object, from, step, count)| {
+            (0..count).map(|n| Key::new(object, 5, from.wrapping_add(n * step))).collect()
+        });
+        prop_oneof![some, near]
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_a_linear_one_finds(keys in keys(), others in keys()) {
+            let node = leaf(&keys);
+            for key in keys.iter().chain(&others) {
+                let below = keys.iter().take_while(|other| *other < key).count();
+                prop_assert_eq!(node.search(*key), (below, keys.contains(key)));
+            }
+        }
     }
 }

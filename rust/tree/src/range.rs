@@ -1,6 +1,7 @@
 //! Scanning a range of keys, from either end. Leaves are loaded when they are reached; the nodes on the way to
 //! the current ones are kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use vexfs_format::Key;
@@ -76,8 +77,7 @@ impl Range {
             Direction::Forward => key.successor().map_or_else(|| self.done = true, |next| self.from = next),
             Direction::Backward => predecessor(key).map_or_else(|| self.done = true, |next| self.to = next),
         }
-        let value = load::item_value(&*self.reader.device, &cursor.leaf, slot)?;
-        Ok(Some((key, value)))
+        load::item(&*self.reader.device, Cow::Borrowed(&cursor.leaf), index)
     }
 
     fn advance(&mut self, direction: Direction) -> Option<Result<(Key, Value)>> {

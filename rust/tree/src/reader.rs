@@ -1,11 +1,12 @@
 //! Looking up a key.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use vexfs_device::Device;
 use vexfs_format::{Key, NodePtr};
 
-use crate::cache::NodeCache;
+use crate::cache::{NodeCache, Place};
 use crate::error::Result;
 use crate::load;
 use crate::node::{Child, Held, Node, Span};
@@ -66,11 +67,15 @@ impl Reader {
             step = self.step(&step, index, &child)?;
             span = child.span;
         }
-        let leaf = step.node();
-        match leaf.search(key) {
-            (index, true) => leaf.item(index).map(|slot| load::item_value(&*self.device, leaf, slot)).transpose(),
-            (_, false) => Ok(None),
+        let (index, found) = step.node().search(key);
+        if !found {
+            return Ok(None);
         }
+        let leaf = match step {
+            Step::Held(leaf) => Cow::Borrowed(leaf),
+            Step::Own(leaf) => Cow::Owned(leaf),
+        };
+        Ok(load::item(&*self.device, leaf, index)?.map(|(_, value)| value))
     }
 
     /// The items from `from` up to and including `to`, in order; `rev()` gives them in reverse.
@@ -84,18 +89,29 @@ impl Reader {
         if let Some(node) = root.top.get() {
             return Ok(node);
         }
-        let node = self.fetch(&Child { ptr, span: Span::default() })?;
+        let node = self.fetch(&Child { ptr, span: Span::default() }, None)?;
         Ok(root.top.get_or_init(|| node))
+    }
+
+    /// The child `index` of `parent`, which is about to be replaced: not kept if it was not there.
+    pub(crate) fn child_once(&self, parent: &Node, index: usize, child: &Child) -> Result<Arc<Node>> {
+        match parent.held(index).and_then(|place| place.get()) {
+            Some(held) => {
+                load::check_span(&held.node, &child.span)?;
+                Ok(Arc::clone(&held.node))
+            }
+            None => self.fetch_once(child, parent.place(index)),
+        }
     }
 
     /// The child `index` of `parent`, held by it if it may be.
     pub(crate) fn child(&self, parent: &Node, index: usize, child: &Child) -> Result<Arc<Node>> {
-        let Some(place) = parent.held(index) else { return self.fetch(child) };
+        let Some(place) = parent.held(index) else { return self.fetch(child, parent.place(index)) };
         if let Some(held) = place.get() {
             load::check_span(&held.node, &child.span)?;
             return Ok(Arc::clone(&held.node));
         }
-        let node = self.fetch(child)?;
+        let node = self.fetch(child, None)?;
         if let Some(_pin) = self.cache.pin() {
             // If another thread was first, its node is as good.
             let _ = place.set(Held { node: Arc::clone(&node), _pin });
@@ -115,15 +131,24 @@ impl Reader {
         self.child(step.node(), index, child).map(Step::Own)
     }
 
-    /// The node from the cache or the device.
-    pub(crate) fn fetch(&self, child: &Child) -> Result<Arc<Node>> {
-        if let Some(node) = self.cache.get(&child.ptr) {
+    /// The node from the cache or the device; `near` is where the parent last found it.
+    #[inline]
+    fn fetch(&self, child: &Child, near: Option<&Place>) -> Result<Arc<Node>> {
+        if let Some(node) = self.cache.get(&child.ptr, near) {
             load::check_span(&node, &child.span)?;
             return Ok(node);
         }
         let node = self.load(child)?;
         self.cache.insert(Arc::clone(&node));
         Ok(node)
+    }
+
+    /// As [`Reader::fetch`], without keeping a node that was not there.
+    pub(crate) fn fetch_once(&self, child: &Child, near: Option<&Place>) -> Result<Arc<Node>> {
+        match self.cache.get(&child.ptr, near) {
+            Some(node) => load::check_span(&node, &child.span).map(|()| node),
+            None => self.load(child),
+        }
     }
 
     /// The node from the device, without keeping it.

@@ -1,11 +1,11 @@
 //! Going over everything under a root, for checks and for rebuilding what is derived from the tree. Every node is
 //! read from the device again and checked; beside a bad one the walk goes on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use vexfs_format::{Key, NodePtr, OutOfLine};
 
-use crate::error::Result;
 use crate::load;
 use crate::node::{Child, Node, Span};
 use crate::reader::Reader;
@@ -158,7 +158,8 @@ impl Reader {
         visitor: &mut dyn Visitor,
         counts: &mut TreeCounts,
     ) {
-        for slot in (0..leaf.count()).filter_map(|index| leaf.item(index)) {
+        for index in 0..leaf.count() {
+            let Some(slot) = leaf.item(index) else { break };
             let key = slot.key.into();
             if let Some(ptr) = leaf.out_of_line(slot) {
                 visitor.out_of_line(key, &ptr);
@@ -168,11 +169,10 @@ impl Reader {
                     continue;
                 }
             }
-            let value: Result<_> = load::item_value(&*self.device, leaf, slot);
-            match value {
-                Ok(value) => {
+            match load::item(&*self.device, Cow::Borrowed(leaf), index) {
+                Ok(item) => {
                     counts.items += 1;
-                    visitor.item(key, &value);
+                    item.iter().for_each(|(key, value)| visitor.item(*key, value));
                 }
                 Err(error) => visitor.bad(error),
             }

@@ -8,52 +8,18 @@ use vexfs_format::pointer::RawOutOfLine;
 use vexfs_format::{BLOCK_SIZE, BlockRun, Key, NODE_BLOCKS, NodePtr, OutOfLine, Seq};
 use zerocopy::IntoBytes;
 
-use super::pending::{CHILD_WEIGHT, End, Entry, ITEM_WEIGHT, Pending};
+use super::part::{ChildPart, Items};
+use super::pending::{End, Pending};
 use super::queue::{Queue, Target};
 use super::{Applied, Change};
 use crate::alloc::NodeAlloc;
 use crate::error::{Error, Result};
-use crate::load;
 use crate::node::{Child, Node, Span};
 use crate::reader::Reader;
 use crate::root::{Root, TreeCounts};
-use crate::value::Value;
 
 /// How many neighbours a run of leaves may take in only to be better filled.
 pub(crate) const MOST_TAKEN: usize = 2;
-
-/// An item on its way to a new leaf.
-struct Item {
-    key: Key,
-    flags: u8,
-    value: Value,
-}
-
-/// A child on its way to a new node.
-struct ChildEntry {
-    key: Key,
-    target: Target,
-}
-
-impl Entry for Item {
-    fn key(&self) -> Key {
-        self.key
-    }
-
-    fn weight(&self) -> usize {
-        ITEM_WEIGHT + self.value.len()
-    }
-}
-
-impl Entry for ChildEntry {
-    fn key(&self) -> Key {
-        self.key
-    }
-
-    fn weight(&self) -> usize {
-        CHILD_WEIGHT
-    }
-}
 
 /// The changes still to come, checked to ascend.
 struct Batch<'a, V> {
@@ -83,9 +49,9 @@ pub(super) struct Merge<'a> {
     reader: &'a Reader,
     birth: Seq,
     alloc: &'a mut dyn NodeAlloc,
-    items: Pending<Item>,
+    items: Pending<Items>,
     /// By level: `children[0]` will be nodes of level 1.
-    children: Vec<Pending<ChildEntry>>,
+    children: Vec<Pending<ChildPart>>,
     queue: Queue,
     freed: Vec<(BlockRun, Seq)>,
     gained: TreeCounts,
@@ -122,7 +88,12 @@ impl<'a> Merge<'a> {
     }
 
     /// Merges the changes below the end of a node's keys into it.
-    fn visit<V: AsRef<[u8]>>(&mut self, node: &Arc<Node>, at: &Child, batch: &mut Batch<'_, V>) -> Result<()> {
+    fn visit<V: AsRef<[u8]>>(
+        &mut self,
+        node: &Arc<Node>,
+        at: &Child,
+        batch: &mut Batch<'_, V>,
+    ) -> Result<()> {
         if node.is_leaf() {
             return self.visit_leaf(node, at, batch);
         }
@@ -130,7 +101,7 @@ impl<'a> Merge<'a> {
         for index in 0..node.count() {
             let Some(child) = node.child(index, &at.span) else { continue };
             if batch.touches(child.span.high) {
-                let below = self.reader.child(node, index, &child)?;
+                let below = self.reader.child_once(node, index, &child)?;
                 self.visit(&below, &child, batch)?;
             } else {
                 self.pass(&child)?;
@@ -189,12 +160,12 @@ impl<'a> Merge<'a> {
             self.end(below, End::Inner)?;
         }
         let key = at.span.low.unwrap_or_default();
-        self.push_child(level, ChildEntry { key, target: Target::Written(at.ptr) }, false)
+        self.push_child(level, ChildPart { key, target: Target::Written(at.ptr) }, false)
     }
 
     /// Takes in the entries of a node that no change touches.
     fn open(&mut self, at: &Child) -> Result<()> {
-        let node = self.reader.fetch(at)?;
+        let node = self.reader.fetch_once(at, None)?;
         self.free_node(&at.ptr);
         if node.is_leaf() {
             self.items.taken += 1;
@@ -228,8 +199,8 @@ impl<'a> Merge<'a> {
                 }
             }
             Some(index) => {
-                while let Some(entries) = self.children.get_mut(index).and_then(|run| run.end(end)) {
-                    self.make_node(level, &entries)?;
+                while let Some(children) = self.children.get_mut(index).and_then(|run| run.end(end)) {
+                    self.make_node(level, &children)?;
                 }
             }
         }
@@ -267,7 +238,7 @@ impl<'a> Merge<'a> {
         };
         while ptr.level > 0 {
             let at = Child { ptr, span: Span::default() };
-            let node = self.reader.fetch(&at)?;
+            let node = self.reader.fetch_once(&at, None)?;
             let Some(child) = node.child(0, &at.span).filter(|_| node.count() == 1) else { break };
             self.free_node(&ptr);
             ptr = child.ptr;
@@ -284,7 +255,7 @@ impl<'a> Merge<'a> {
             let ptr = self.write_value(key, value)?;
             (OUT_OF_LINE, RawOutOfLine::from(ptr).as_bytes().into())
         };
-        self.push_item(Item { key, flags, value: Value::own(value) }, true)
+        self.push_items(Items::New { key, flags, value }, true)
     }
 
     fn write_value(&mut self, key: Key, value: &[u8]) -> Result<OutOfLine> {
@@ -304,79 +275,84 @@ impl<'a> Merge<'a> {
 
     /// Lets items of an old leaf go on.
     fn keep_items(&mut self, leaf: &Arc<Node>, from: usize, to: usize) -> Result<()> {
-        for index in from..to {
-            let Some(slot) = leaf.item(index) else { break };
-            let (key, flags) = (slot.key.into(), slot.flags);
-            let value = Value::in_node(Arc::clone(leaf), slot.offset.get(), slot.len.get());
-            self.push_item(Item { key, flags, value }, false)?;
+        if from >= to {
+            return Ok(());
+        }
+        self.push_items(Items::Old { leaf: Arc::clone(leaf), from, to }, false)
+    }
+
+    fn push_items(&mut self, items: Items, new: bool) -> Result<()> {
+        self.items.push(items, new);
+        while let Some(full) = self.items.cut_full() {
+            self.make_leaf(&full)?;
         }
         Ok(())
     }
 
-    fn push_item(&mut self, item: Item, new: bool) -> Result<()> {
-        match self.items.push(item, new) {
-            Some(full) => self.make_leaf(&full),
-            None => Ok(()),
-        }
-    }
-
     /// Adds a child of level `level` to the run that becomes its parents.
-    fn push_child(&mut self, level: usize, entry: ChildEntry, new: bool) -> Result<()> {
+    fn push_child(&mut self, level: usize, child: ChildPart, new: bool) -> Result<()> {
         while self.children.len() <= level {
             self.children.push(Pending::new());
         }
-        match self.children.get_mut(level).and_then(|run| run.push(entry, new)) {
-            Some(full) => self.make_node(level + 1, &full),
-            None => Ok(()),
+        if let Some(run) = self.children.get_mut(level) {
+            run.push(child, new);
         }
+        while let Some(full) = self.children.get_mut(level).and_then(Pending::cut_full) {
+            self.make_node(level + 1, &full)?;
+        }
+        Ok(())
     }
 
-    fn make_leaf(&mut self, items: &[Item]) -> Result<()> {
-        let mut bytes = load::blank();
-        let mut writer = NodeWriter::new(&mut bytes, 0);
-        for item in items {
-            let fits = writer.item(item.key, item.flags, &item.value);
-            debug_assert!(fits, "a run is cut so that it fits");
-        }
-        writer.finish(self.birth);
+    fn make_leaf(&mut self, parts: &[Items]) -> Result<()> {
+        let mut node = Node::blank();
+        Node::edit(&mut node, |bytes| {
+            let mut writer = NodeWriter::new(bytes, 0);
+            for part in parts {
+                let fits = part.write(&mut writer);
+                debug_assert!(fits, "a run is cut so that it fits");
+            }
+            writer.finish(self.birth);
+        });
         self.gained.leaves += 1;
-        let target = self.queue.push(bytes, Vec::new());
-        self.made(0, items.first().map(Entry::key), target)
+        let target = self.queue.push(node, Vec::new());
+        self.made(0, parts.first().and_then(Items::key), target)
     }
 
-    fn make_node(&mut self, level: usize, entries: &[ChildEntry]) -> Result<()> {
-        let mut bytes = load::blank();
+    fn make_node(&mut self, level: usize, children: &[ChildPart]) -> Result<()> {
+        let mut node = Node::blank();
         let mut gaps = Vec::new();
-        let mut writer = NodeWriter::new(&mut bytes, u8::try_from(level).unwrap_or(u8::MAX));
-        for (slot, entry) in entries.iter().enumerate() {
-            let ptr = match entry.target {
-                Target::Written(ptr) => Some(ptr),
-                Target::Queued(index) => {
-                    gaps.push((slot, index));
-                    None
-                }
-            };
-            let fits = writer.child(entry.key, ptr);
-            debug_assert!(fits, "a run is cut so that it fits");
-        }
-        writer.finish(self.birth);
-        let target = self.queue.push(bytes, gaps);
-        self.made(level, entries.first().map(Entry::key), target)
+        Node::edit(&mut node, |bytes| {
+            let mut writer = NodeWriter::new(bytes, u8::try_from(level).unwrap_or(u8::MAX));
+            for (slot, child) in children.iter().enumerate() {
+                let ptr = match child.target {
+                    Target::Written(ptr) => Some(ptr),
+                    Target::Queued(index) => {
+                        gaps.push((slot, index));
+                        None
+                    }
+                };
+                let fits = writer.child(child.key, ptr);
+                debug_assert!(fits, "a run is cut so that it fits");
+            }
+            writer.finish(self.birth);
+        });
+        let target = self.queue.push(node, gaps);
+        self.made(level, children.first().map(|child| child.key), target)
     }
 
     /// Hands a new node on to the level above it, and writes the queue when it is full.
     fn made(&mut self, level: usize, key: Option<Key>, target: Target) -> Result<()> {
         self.gained.nodes += 1;
-        self.push_child(level, ChildEntry { key: key.unwrap_or_default(), target }, true)?;
+        self.push_child(level, ChildPart { key: key.unwrap_or_default(), target }, true)?;
         if !self.queue.is_full() {
             return Ok(());
         }
         let written = self.queue.write(self.reader, self.alloc)?;
-        for entry in self.children.iter_mut().flat_map(Pending::entries_mut) {
-            if let Target::Queued(index) = entry.target
+        for child in self.children.iter_mut().flat_map(Pending::parts_mut) {
+            if let Target::Queued(index) = child.target
                 && let Some(ptr) = written.get(index)
             {
-                entry.target = Target::Written(*ptr);
+                child.target = Target::Written(*ptr);
             }
         }
         Ok(())
@@ -386,6 +362,7 @@ impl<'a> Merge<'a> {
         self.lost.nodes += 1;
         self.lost.leaves += u64::from(ptr.level == 0);
         self.free(ptr.run(), ptr.birth);
+        self.reader.cache.remove(ptr);
     }
 
     fn free_item(&mut self, leaf: &Node, index: usize) {

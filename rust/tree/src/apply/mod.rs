@@ -12,6 +12,7 @@
 //! - ascending appends leave full nodes.
 
 mod merge;
+mod part;
 mod pending;
 mod queue;
 
@@ -23,7 +24,8 @@ use crate::reader::Reader;
 use crate::root::Root;
 
 pub(crate) use merge::MOST_TAKEN;
-pub(crate) use pending::{CHILD_WEIGHT, HEAVIEST, ITEM_WEIGHT, LEAST};
+pub(crate) use part::{CHILD_WEIGHT, ITEM_WEIGHT};
+pub(crate) use pending::{HEAVIEST, LEAST};
 
 /// What happens to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

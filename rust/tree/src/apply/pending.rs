@@ -1,26 +1,41 @@
-//! The items of one level that are not yet in a node: up to two nodes' worth.
+//! What of one level is not yet in a node: up to two nodes' worth.
 //!
 //! While more comes, full nodes are cut off the front. When the run ends, the rest becomes one node or two: in
 //! equal parts, so that both have room for later changes, or, where keys are being appended, the first one full.
 
 use std::collections::VecDeque;
 
-use vexfs_format::Key;
-use vexfs_format::node::{ChildSlot, LeafSlot, MAX_INLINE, NODE_ROOM};
+use vexfs_format::node::{LeafSlot, MAX_INLINE, NODE_ROOM};
 
-/// The most that one item weighs.
+/// The most that one slot and its value weigh.
 pub(crate) const HEAVIEST: usize = MAX_INLINE + size_of::<LeafSlot>();
 /// A run that outgrows this is cut. Below it, two nodes can always take it in nearly equal parts.
 const LONGEST: usize = 2 * NODE_ROOM - HEAVIEST;
 /// A node below this is underfull.
 pub(crate) const LEAST: usize = NODE_ROOM / 4;
 
-/// What a node consists of.
-pub(crate) trait Entry {
-    /// Its key.
-    fn key(&self) -> Key;
-    /// Bytes that it takes in the node.
-    fn weight(&self) -> usize;
+/// What flows into nodes: one slot, or several that come from one old node.
+pub(crate) trait Part: Sized {
+    /// How many slots.
+    fn count(&self) -> usize;
+    /// Bytes that the first `count` of its slots take in a node, values included.
+    fn weight(&self, count: usize) -> usize;
+    /// Takes off the first `count` slots, fewer than there are.
+    fn split(&mut self, count: usize) -> Self;
+
+    /// How many slots from the front weigh no more than `room`.
+    fn fitting(&self, room: usize) -> usize {
+        let (mut fit, mut too_many) = (0, self.count() + 1);
+        while fit + 1 < too_many {
+            let middle = fit + (too_many - fit) / 2;
+            if self.weight(middle) <= room {
+                fit = middle;
+            } else {
+                too_many = middle;
+            }
+        }
+        fit
+    }
 }
 
 /// Where a run ends.
@@ -32,48 +47,44 @@ pub(crate) enum End {
     Edge,
 }
 
-pub(crate) struct Pending<E> {
-    entries: VecDeque<E>,
+pub(crate) struct Pending<P> {
+    parts: VecDeque<P>,
     bytes: usize,
-    /// How many entries from the front fit in one node, and their bytes.
-    head: usize,
-    head_bytes: usize,
-    /// The last entry is new: keys are being appended.
+    /// The last part is new: keys are being appended.
     appended: bool,
     /// How many neighbours this run took in to fill its nodes better.
     pub(crate) taken: usize,
 }
 
-impl<E: Entry> Pending<E> {
-    pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, head: 0, head_bytes: 0, appended: false, taken: 0 }
+impl<P: Part> Pending<P> {
+    pub(crate) const fn new() -> Self {
+        Self { parts: VecDeque::new(), bytes: 0, appended: false, taken: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.parts.is_empty()
     }
 
-    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut E> {
-        self.entries.iter_mut()
+    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.parts.iter_mut()
     }
 
-    /// The entry, if it is the only one.
-    pub(crate) fn only(&self) -> Option<&E> {
-        self.entries.front().filter(|_| self.entries.len() == 1)
+    /// The part, if it is the only one.
+    pub(crate) fn only(&self) -> Option<&P> {
+        self.parts.front().filter(|_| self.parts.len() == 1)
     }
 
-    /// Adds an entry. Returns the entries of a full node if the run has become too long.
-    #[must_use]
-    pub(crate) fn push(&mut self, entry: E, new: bool) -> Option<Vec<E>> {
-        let weight = entry.weight();
-        if self.head == self.entries.len() && self.head_bytes + weight <= NODE_ROOM {
-            self.head += 1;
-            self.head_bytes += weight;
-        }
-        self.bytes += weight;
-        self.entries.push_back(entry);
+    /// Adds a part. If the run has become too long for it, [`Pending::cut_full`] is next.
+    pub(crate) fn push(&mut self, part: P, new: bool) {
+        self.bytes += part.weight(part.count());
+        self.parts.push_back(part);
         self.appended = new;
-        (self.bytes > LONGEST).then(|| self.cut(self.head))
+    }
+
+    /// The parts of a full node, if the run has become too long.
+    #[must_use]
+    pub(crate) fn cut_full(&mut self) -> Option<Vec<P>> {
+        (self.bytes > LONGEST).then(|| self.cut(NODE_ROOM))
     }
 
     /// Whether the run would end in an underfull node.
@@ -86,66 +97,52 @@ impl<E: Entry> Pending<E> {
         !self.is_empty() && !self.appended && self.bytes * 4 < self.bytes.div_ceil(NODE_ROOM) * NODE_ROOM * 3
     }
 
-    /// Ends the run: the entries of its next node, until there is none.
+    /// Ends the run: the parts of its next node, until there is none.
     #[must_use]
-    pub(crate) fn end(&mut self, end: End) -> Option<Vec<E>> {
+    pub(crate) fn end(&mut self, end: End) -> Option<Vec<P>> {
         if self.is_empty() {
             self.taken = 0;
             return None;
         }
-        let count = match (self.bytes > NODE_ROOM, self.appended, end) {
-            (false, ..) => self.entries.len(),
-            (true, true, End::Edge) => self.head,
-            (true, true, End::Inner) => self.most_but(LEAST),
+        let most = match (self.bytes > NODE_ROOM, self.appended, end) {
+            (false, ..) | (true, true, End::Edge) => NODE_ROOM,
+            (true, true, End::Inner) => NODE_ROOM.min(self.bytes - LEAST),
             (true, false, _) => self.half(),
         };
-        Some(self.cut(count))
+        Some(self.cut(most))
     }
 
-    /// How many entries make up half of the bytes, as nearly as can be.
+    /// What to cut at for two nearly equal nodes.
     fn half(&self) -> usize {
-        let (mut first, mut count) = (0, 0);
-        for entry in &self.entries {
-            let with = first + entry.weight();
-            // Stop where one more would make the greater part greater.
-            if with.max(self.bytes - with) >= first.max(self.bytes - first) {
+        let mut left = 0;
+        for part in &self.parts {
+            let fit = part.fitting(self.bytes / 2 - left);
+            left += part.weight(fit);
+            if fit < part.count() {
                 break;
             }
-            first = with;
-            count += 1;
         }
-        count
+        // With a heavy slot in the middle, it must go to the left for the right to fit.
+        if self.bytes - left <= NODE_ROOM { self.bytes / 2 } else { self.bytes.midpoint(HEAVIEST) }
     }
 
-    /// How many entries fit in one node, if `rest` bytes are to be left.
-    fn most_but(&self, rest: usize) -> usize {
-        let (mut left, mut count) = (self.bytes - self.head_bytes, self.head);
-        for entry in self.entries.range(..self.head).rev() {
-            if left >= rest {
-                break;
+    /// Takes slots that weigh up to `most` from the front.
+    fn cut(&mut self, most: usize) -> Vec<P> {
+        let (mut cut, mut weight) = (Vec::new(), 0);
+        while let Some(mut part) = self.parts.pop_front() {
+            let fit = part.fitting(most - weight);
+            weight += part.weight(fit);
+            if fit == part.count() {
+                cut.push(part);
+                continue;
             }
-            left += entry.weight();
-            count -= 1;
-        }
-        count
-    }
-
-    fn cut(&mut self, count: usize) -> Vec<E> {
-        let cut: Vec<E> = self.entries.drain(..count).collect();
-        self.bytes -= cut.iter().map(Entry::weight).sum::<usize>();
-        (self.head, self.head_bytes) = (0, 0);
-        for entry in &self.entries {
-            if self.head_bytes + entry.weight() > NODE_ROOM {
-                break;
+            if fit > 0 {
+                cut.push(part.split(fit));
             }
-            self.head += 1;
-            self.head_bytes += entry.weight();
+            self.parts.push_front(part);
+            break;
         }
+        self.bytes -= weight;
         cut
     }
 }
-
-/// Bytes that a child takes in its parent.
-pub(crate) const CHILD_WEIGHT: usize = size_of::<ChildSlot>();
-/// Bytes that an item takes besides its value.
-pub(crate) const ITEM_WEIGHT: usize = size_of::<LeafSlot>();

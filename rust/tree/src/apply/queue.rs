@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use vexfs_format::node::{self, NodeBytes};
-use vexfs_format::{BlockNo, NODE_BLOCKS, NodePtr};
+use vexfs_format::node::{place, set_child};
+use vexfs_format::{BlockNo, NODE_BLOCKS, NODE_SIZE, NodePtr};
 
 use crate::alloc::NodeAlloc;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub(crate) struct Queue {
 }
 
 struct Queued {
-    bytes: Box<NodeBytes>,
+    node: Arc<Node>,
     /// Slots whose child is in the queue: slot number, place in the queue.
     gaps: Vec<(usize, usize)>,
 }
@@ -40,8 +40,8 @@ impl Queue {
     }
 
     /// Adds a finished node; children in the queue are before it. Returns its place.
-    pub(crate) fn push(&mut self, bytes: Box<NodeBytes>, gaps: Vec<(usize, usize)>) -> Target {
-        self.nodes.push(Queued { bytes, gaps });
+    pub(crate) fn push(&mut self, node: Arc<Node>, gaps: Vec<(usize, usize)>) -> Target {
+        self.nodes.push(Queued { node, gaps });
         Target::Queued(self.nodes.len() - 1)
     }
 
@@ -51,26 +51,32 @@ impl Queue {
         let mut nodes = self.nodes.drain(..);
         while nodes.len() > 0 {
             let most = u32::try_from(nodes.len()).unwrap_or(1).saturating_mul(NODE_BLOCKS);
-            let run = alloc.alloc(NODE_BLOCKS, most, NODE_BLOCKS).map_err(|e| Error::alloc(e, NODE_BLOCKS))?;
+            let run =
+                alloc.alloc(NODE_BLOCKS, most, NODE_BLOCKS).map_err(|e| Error::alloc(e, NODE_BLOCKS))?;
             let count = (run.len / NODE_BLOCKS).max(1) as usize;
             let mut placed = Vec::with_capacity(count);
-            for (mut queued, index) in nodes.by_ref().take(count).zip(0u64..) {
-                for (slot, child) in queued.gaps {
-                    if let Some(ptr) = ptrs.get(child) {
-                        node::set_child(&mut queued.bytes, slot, ptr);
-                    }
-                }
+            for (Queued { mut node, gaps }, index) in nodes.by_ref().take(count).zip(0u64..) {
                 let block = BlockNo(run.start.0 + index * u64::from(NODE_BLOCKS));
-                let ptr = node::place(&mut queued.bytes, reader.volume, block);
-                ptrs.push(ptr);
-                placed.push((ptr, queued.bytes));
+                let ptr = Node::edit(&mut node, |bytes| {
+                    for (slot, child) in gaps {
+                        if let Some(ptr) = ptrs.get(child) {
+                            set_child(bytes, slot, ptr);
+                        }
+                    }
+                    place(bytes, reader.volume, block)
+                });
+                if let Some(ptr) = ptr {
+                    Node::describe(&mut node, ptr);
+                }
+                ptrs.push(*node.ptr());
+                placed.push(node);
             }
-            let parts: Vec<&[u8]> = placed.iter().map(|(_, bytes)| &bytes[..]).collect();
+            let parts: Vec<&[u8]> = placed.iter().map(|node| &node.bytes()[..]).collect();
             let offset = run.start.byte_offset();
             reader.device.write_all_at(&parts, offset)?;
-            reader.device.start_writeback(offset, parts.len() as u64 * vexfs_format::NODE_SIZE as u64);
-            for (ptr, bytes) in placed {
-                reader.cache.insert(Arc::new(Node::new(ptr, bytes)));
+            reader.device.start_writeback(offset, parts.len() as u64 * NODE_SIZE as u64);
+            for node in placed {
+                reader.cache.insert(node);
             }
         }
         Ok(ptrs)

@@ -1,8 +1,6 @@
 //! The bound of growth: never passed, whatever the tree and the batch, and not much too high.
 
-mod common;
-
-use common::{Batch, Random, Volume, value};
+use crate::common::{Batch, Random, Volume, value};
 use proptest::prelude::*;
 use vexfs_format::Key;
 use vexfs_tree::{Root, growth_bound, weight};
@@ -45,8 +43,16 @@ enum Act {
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
         (0u64..20_000, 1u64..6000).prop_map(|(from, count)| Shape::Dense { from, count }),
-        (0u64..2000, 3u64..600, 1u64..300).prop_map(|(from, step, count)| Shape::Sparse { from, step, count }),
-        (any::<u64>(), 1u64..20, 1u64..40).prop_map(|(seed, clusters, each)| Shape::Clusters { seed, clusters, each }),
+        (0u64..2000, 3u64..600, 1u64..300).prop_map(|(from, step, count)| Shape::Sparse {
+            from,
+            step,
+            count
+        }),
+        (any::<u64>(), 1u64..20, 1u64..40).prop_map(|(seed, clusters, each)| Shape::Clusters {
+            seed,
+            clusters,
+            each
+        }),
     ]
 }
 
@@ -77,7 +83,7 @@ fn batch(shape: &Shape, act: Act, seed: u64) -> Batch {
         let len = match act {
             Act::PutSmall => Some(random.below(40)),
             Act::PutInline => Some(2048 - random.below(20)),
-            Act::PutLarge if place % 16 == 0 => Some(2049 + random.below(63_488)),
+            Act::PutLarge if place.is_multiple_of(16) => Some(2049 + random.below(63_488)),
             Act::PutLarge => Some(0),
             Act::Delete => None,
             Act::Mixed => [None, Some(2048), Some(3), Some(700)][random.below(4) as usize],
@@ -101,7 +107,7 @@ proptest! {
             let (broken, allowed) = measured(&mut volume, &batch(shape, *act, *seed));
             prop_assert!(broken <= allowed, "{broken} units allocated, {allowed} allowed");
         }
-        common::check(&volume.reader, &volume.root, &volume.model);
+        crate::common::check(&volume.reader, &volume.root, &volume.model);
     }
 }
 

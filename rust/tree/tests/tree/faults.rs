@@ -1,10 +1,8 @@
 //! A device that fails or lies, at every single operation; and no space, at every single block.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Batch, Random, Volume, check, value};
+use crate::common::{Batch, Random, Volume, check, value};
 use vexfs_device::sim::{Fault, Injection, Op};
 use vexfs_device::{Device, SimDevice};
 use vexfs_format::{Key, NODE_SIZE};
@@ -70,14 +68,18 @@ fn an_error_at_any_operation_leaves_the_old_root_whole() {
 #[test]
 fn no_space_at_any_block_leaves_the_old_root_whole() {
     let (_, mut volume, batch) = volume();
-    let bound = growth_bound(&volume.root, batch.len() as u64, batch.values().flatten().map(|v| weight(v.len())).sum());
+    let bound = growth_bound(
+        &volume.root,
+        batch.len() as u64,
+        batch.values().flatten().map(|v| weight(v.len())).sum(),
+    );
     let mut enough = None;
     for units in 0..=bound {
         volume.seq += 1;
         volume.blocks.begin();
         volume.blocks.units_left = units;
         let birth = vexfs_format::Seq(volume.seq);
-        match common::apply(&volume.reader, &volume.root, &batch, birth, &mut volume.blocks) {
+        match crate::common::apply(&volume.reader, &volume.root, &batch, birth, &mut volume.blocks) {
             Ok(_) => enough = enough.or(Some(units)),
             Err(error) => {
                 assert!(matches!(error, Error::NoSpace { .. }), "{error}");
@@ -96,9 +98,10 @@ fn a_device_that_lies_is_found_out() {
     let elsewhere = Fault::Misdirected { to: 64 * 4096 };
     let reads = [Fault::Zeroed, Fault::BitFlip { bit: 99_999 }, elsewhere].map(|fault| (Op::Read, fault));
     let far = Fault::Misdirected { to: 60 << 20 };
-    let writes = [Fault::Lost, Fault::Zeroed, Fault::BitFlip { bit: 70_001 }, far].map(|fault| (Op::Write, fault));
+    let writes =
+        [Fault::Lost, Fault::Zeroed, Fault::BitFlip { bit: 70_001 }, far].map(|fault| (Op::Write, fault));
     let mut after = volume.model.clone();
-    common::apply_model(&mut after, &batch);
+    crate::common::apply_model(&mut after, &batch);
     for (op, fault) in reads.into_iter().chain(writes) {
         for number in 0..24 {
             let (reader, root) = volume.reopened();
@@ -114,13 +117,16 @@ fn a_device_that_lies_is_found_out() {
                     let fresh = Reader::new(
                         Arc::<SimDevice>::clone(&device),
                         Arc::new(NodeCache::new(1 << 20)),
-                        common::VOLUME,
+                        crate::common::VOLUME,
                     );
                     let root = Root::new(applied.root.ptr(), applied.root.counts());
-                    let mut seen = common::Seen::default();
+                    let mut seen = crate::common::Seen::default();
                     fresh.walk(&root, Default::default(), &mut seen);
                     assert!(!seen.bad.is_empty() || struck == 0 || seen.items == after);
-                    assert!(seen.items.iter().all(|(key, value)| after.get(key) == Some(value)), "wrong data");
+                    assert!(
+                        seen.items.iter().all(|(key, value)| after.get(key) == Some(value)),
+                        "wrong data"
+                    );
                 }
                 (_, Err(_)) => {}
             }

@@ -1,11 +1,9 @@
 //! Bytes that were never written by this code: every change is seen by a checksum, and with the checksums made
 //! to fit it is refused or read consistently, in finite time and without a panic.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Batch, Random, Seen, VOLUME, Volume, value};
+use crate::common::{Batch, Random, Seen, VOLUME, Volume, value};
 use proptest::prelude::*;
 use vexfs_format::node::{ChildSlot, LeafSlot, NodeBytes, NodeHeader, NodeView, place, set_child};
 use vexfs_format::{Key, NODE_SIZE, NodePtr, Seq};
@@ -29,7 +27,7 @@ fn every_changed_byte_of_a_node_is_seen() {
     let nodes = volume.check().nodes;
     for level in 0..=2 {
         let (ptr, _) = nodes.iter().find(|(ptr, _)| ptr.level == level).unwrap();
-        let mut bytes = common::node_bytes(&volume.reader, ptr);
+        let mut bytes = crate::common::node_bytes(&volume.reader, ptr);
         for index in 0..NODE_SIZE {
             bytes[index] ^= 1 << (index % 8);
             assert!(NodeView::check(&bytes, VOLUME, ptr).is_err(), "byte {index} of level {level}");
@@ -45,7 +43,7 @@ fn a_damaged_node_costs_its_own_keys_and_the_error_names_them() {
     let nodes = volume.check().nodes;
     for level in 0..=1 {
         let (ptr, count) = *nodes.iter().filter(|(ptr, _)| ptr.level == level).nth(1).unwrap();
-        let bytes = common::node_bytes(&volume.reader, &ptr);
+        let bytes = crate::common::node_bytes(&volume.reader, &ptr);
         let mut bad = bytes.clone();
         bad[5000] ^= 0x40;
         write(&volume, &ptr, &bad);
@@ -55,11 +53,16 @@ fn a_damaged_node_costs_its_own_keys_and_the_error_names_them() {
         let [Error::Corrupt(corruption)] = &seen.bad[..] else { panic!("{:?}", seen.bad) };
         let Corruption { block, level: found, low, high, .. } = **corruption;
         assert_eq!((block, found), (ptr.block, Some(level)));
-        let lost: Vec<Key> = volume.model.keys().filter(|key| !seen.items.contains_key(key)).copied().collect();
+        let lost: Vec<Key> =
+            volume.model.keys().filter(|key| !seen.items.contains_key(key)).copied().collect();
         assert_eq!(low, lost[0], "the error names the lowest key");
         assert_eq!(high, volume.model.range(*lost.last().unwrap()..).nth(1).map(|(key, _)| *key));
         let lost_leaves = if level == 0 { 1 } else { count };
-        assert_eq!(seen.nodes.len() + lost_leaves + level as usize, nodes.len(), "only what is below is lost");
+        assert_eq!(
+            seen.nodes.len() + lost_leaves + level as usize,
+            nodes.len(),
+            "only what is below is lost"
+        );
         for key in volume.model.keys() {
             match reader.get(&root, *key) {
                 Ok(value) => assert_eq!(value.as_deref(), volume.model.get(key).map(Vec::as_slice)),
@@ -97,8 +100,9 @@ fn a_damaged_value_out_of_line_is_named_by_its_key() {
 fn a_node_of_another_volume_place_or_time_is_refused() {
     let volume = volume();
     let ptr = volume.root.ptr().unwrap();
-    let bytes = common::node_bytes(&volume.reader, &ptr);
-    let code = |bytes: &NodeBytes, volume, ptr: &NodePtr| NodeView::check(bytes, volume, ptr).unwrap_err().code();
+    let bytes = crate::common::node_bytes(&volume.reader, &ptr);
+    let code =
+        |bytes: &NodeBytes, volume, ptr: &NodePtr| NodeView::check(bytes, volume, ptr).unwrap_err().code();
     assert_eq!(code(&bytes, VOLUME + 1, &ptr), "wrong_volume");
     let moved = NodePtr { block: vexfs_format::BlockNo(ptr.block.0 + 4), ..ptr };
     assert_eq!(code(&bytes, VOLUME, &moved), "misdirected");
@@ -116,7 +120,8 @@ fn a_cached_node_is_not_taken_for_another_with_its_block_and_birth() {
     volume.reader.get(&volume.root, Key::MIN).unwrap();
     let wrong = Root::new(Some(NodePtr { crc: !ptr.crc, ..ptr }), volume.root.counts());
     assert_eq!(volume.reader.get(&wrong, Key::MIN).unwrap_err().code(), "corrupt_node");
-    let outside = Root::new(Some(NodePtr { block: vexfs_format::BlockNo(1 << 60), ..ptr }), volume.root.counts());
+    let outside =
+        Root::new(Some(NodePtr { block: vexfs_format::BlockNo(1 << 60), ..ptr }), volume.root.counts());
     assert_eq!(volume.reader.get(&outside, Key::MIN).unwrap_err().code(), "corrupt_node");
 }
 
@@ -133,7 +138,8 @@ enum Forgery {
 fn forgery() -> impl Strategy<Value = Forgery> {
     let slots = 0usize..450;
     prop_oneof![
-        (prop_oneof![32usize..120, 32usize..NODE_SIZE], any::<u8>()).prop_map(|(at, to)| Forgery::Byte { at, to }),
+        (prop_oneof![32usize..120, 32usize..NODE_SIZE], any::<u8>())
+            .prop_map(|(at, to)| Forgery::Byte { at, to }),
         (64usize..500, 64usize..500).prop_map(|(one, other)| Forgery::Swap { one, other }),
         (slots.clone(), slots.clone()).prop_map(|(from, to)| Forgery::CopySlot { from, to }),
         (slots, any::<usize>()).prop_map(|(index, node)| Forgery::Child { index, node }),
@@ -159,7 +165,7 @@ fn forge(bytes: &mut NodeBytes, level: u8, count: usize, forgery: &Forgery, node
 fn parents(volume: &Volume, nodes: &[(NodePtr, usize)]) -> BTreeMap<u64, (NodePtr, usize)> {
     let mut parents = BTreeMap::new();
     for (ptr, _) in nodes.iter().filter(|(ptr, _)| ptr.level > 0) {
-        let bytes = common::node_bytes(&volume.reader, ptr);
+        let bytes = crate::common::node_bytes(&volume.reader, ptr);
         let children = NodeView::trust(&bytes).children().iter().enumerate();
         parents.extend(children.map(|(index, slot)| (slot.block.get(), (*ptr, index))));
     }
@@ -167,12 +173,18 @@ fn parents(volume: &Volume, nodes: &[(NodePtr, usize)]) -> BTreeMap<u64, (NodePt
 }
 
 /// Makes the checksums from a forged node up to the root fit again. Returns the new root pointer.
-fn reseal(volume: &Volume, nodes: &[(NodePtr, usize)], forged: NodePtr, mut bytes: Box<NodeBytes>) -> NodePtr {
+fn reseal(
+    volume: &Volume,
+    nodes: &[(NodePtr, usize)],
+    forged: NodePtr,
+    mut bytes: Box<NodeBytes>,
+) -> NodePtr {
     let parents = parents(volume, nodes);
-    let mut new = NodePtr { birth: forged.birth, level: forged.level, ..place(&mut bytes, VOLUME, forged.block) };
+    let mut new =
+        NodePtr { birth: forged.birth, level: forged.level, ..place(&mut bytes, VOLUME, forged.block) };
     write(volume, &new, &bytes);
     while let Some((parent, index)) = parents.get(&new.block.0) {
-        let mut bytes = common::node_bytes(&volume.reader, parent);
+        let mut bytes = crate::common::node_bytes(&volume.reader, parent);
         set_child(&mut bytes, *index, &new);
         new = place(&mut bytes, VOLUME, parent.block);
         write(volume, &new, &bytes);
@@ -222,7 +234,7 @@ proptest! {
         let nodes = nodes(&volume);
         let level_nodes: Vec<_> = nodes.iter().filter(|(ptr, _)| ptr.level == level).collect();
         let (ptr, count) = *level_nodes[which % level_nodes.len()];
-        let mut bytes = common::node_bytes(&volume.reader, &ptr);
+        let mut bytes = crate::common::node_bytes(&volume.reader, &ptr);
         for forgery in &forgeries {
             forge(&mut bytes, level, count, forgery, &nodes);
         }
@@ -243,7 +255,7 @@ fn nodes(volume: &Volume) -> Vec<(NodePtr, usize)> {
 fn shared_volume() -> Volume {
     use std::sync::{Arc, OnceLock};
     use vexfs_device::{Image, MemoryDevice};
-    static MADE: OnceLock<(Image, common::Blocks, NodePtr, vexfs_tree::TreeCounts)> = OnceLock::new();
+    static MADE: OnceLock<(Image, crate::common::Blocks, NodePtr, vexfs_tree::TreeCounts)> = OnceLock::new();
     let (image, blocks, ptr, counts) = MADE.get_or_init(|| {
         let device = Arc::new(MemoryDevice::new(64 << 20));
         let mut volume = Volume::on(Arc::<MemoryDevice>::clone(&device), 1 << 20);

@@ -1,8 +1,6 @@
 //! The tree against a BTreeMap, over random batches; old roots, ranges, and the bound of growth on the way.
 
-mod common;
-
-use common::{Batch, Model, Volume, value};
+use crate::common::{Batch, Model, Volume, value};
 use proptest::prelude::*;
 use vexfs_format::Key;
 use vexfs_tree::{Reader, Root, growth_bound, weight};
@@ -62,17 +60,21 @@ fn weights(batch: &Batch) -> u64 {
 }
 
 fn check_reads(reader: &Reader, root: &Root, model: &Model, seed: u64) {
-    let mut random = common::Random(seed);
+    let mut random = crate::common::Random(seed);
     for _ in 0..40 {
         let key = key(random.below(4) * 1000, random.below(3100));
         let got = reader.get(root, key).unwrap();
         assert_eq!(got.as_deref(), model.get(&key).map(Vec::as_slice), "{key:?}");
     }
     for _ in 0..4 {
-        let (a, b) = (key(random.below(4) * 1000, random.below(3100)), key(random.below(4) * 1000, random.below(3100)));
+        let (a, b) = (
+            key(random.below(4) * 1000, random.below(3100)),
+            key(random.below(4) * 1000, random.below(3100)),
+        );
         let (from, to) = (a.min(b), a.max(b));
         let expected: Vec<_> = model.range(from..=to).map(|(key, value)| (*key, value.clone())).collect();
-        let forward: Vec<_> = reader.range(root, from, to).map(|i| i.map(|(k, v)| (k, v.to_vec())).unwrap()).collect();
+        let forward: Vec<_> =
+            reader.range(root, from, to).map(|i| i.map(|(k, v)| (k, v.to_vec())).unwrap()).collect();
         assert!(forward == expected, "range {from:?} to {to:?}");
         let mut back: Vec<_> =
             reader.range(root, from, to).rev().map(|i| i.map(|(k, v)| (k, v.to_vec())).unwrap()).collect();
@@ -87,7 +89,7 @@ fn check_both_ends(
     root: &Root,
     expected: &[(Key, Vec<u8>)],
     (from, to): (Key, Key),
-    random: &mut common::Random,
+    random: &mut crate::common::Random,
 ) {
     let mut range = reader.range(root, from, to);
     let mut rest = expected;
@@ -102,7 +104,10 @@ fn check_both_ends(
             (range.next_back(), last.map(|(last, _)| last))
         };
         let item = item.transpose().unwrap();
-        assert_eq!(item.as_ref().map(|(key, value)| (key, &**value)), wanted.map(|(key, value)| (key, &value[..])));
+        assert_eq!(
+            item.as_ref().map(|(key, value)| (key, &**value)),
+            wanted.map(|(key, value)| (key, &value[..]))
+        );
         if item.is_none() {
             break;
         }
@@ -130,7 +135,7 @@ proptest! {
                 let (_, _, freed) = held.remove(0);
                 volume.release(&freed);
             }
-            common::check(&volume.reader, &volume.root, &volume.model);
+            crate::common::check(&volume.reader, &volume.root, &volume.model);
             check_reads(&volume.reader, &volume.root, &volume.model, seed);
             let (reader, root) = volume.reopened();
             check_reads(&reader, &root, &volume.model, !seed);
@@ -139,7 +144,7 @@ proptest! {
             }
         }
         for (root, model, _) in &held {
-            common::check(&volume.reader, root, model);
+            crate::common::check(&volume.reader, root, model);
         }
         for (_, _, freed) in held {
             volume.release(&freed);

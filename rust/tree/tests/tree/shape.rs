@@ -1,8 +1,6 @@
 //! How full the nodes are, how few are written, and how the tree grows and shrinks.
 
-mod common;
-
-use common::{Batch, Random, Volume, leaf_fill, value};
+use crate::common::{Batch, Random, Volume, leaf_fill, value};
 use vexfs_format::Key;
 
 /// Keys as a directory of a million names has them: one object, offsets at random.
@@ -35,7 +33,10 @@ fn ascending_appends_leave_full_nodes() {
         let leaves = seen.nodes.iter().filter(|(ptr, _)| ptr.level == 0).count();
         let least = (batches * per_batch * (96 + 22)).div_ceil(16320);
         // The last leaf may be anything; every other has room for less than one item more.
-        assert!(leaves as u64 <= least + 1 + least / 100, "{leaves} leaves in batches of {per_batch}, {least} would do");
+        assert!(
+            leaves as u64 <= least + 1 + least / 100,
+            "{leaves} leaves in batches of {per_batch}, {least} would do"
+        );
     }
 }
 
@@ -103,13 +104,14 @@ fn sparse_batches_write_little_more_than_they_touch() {
     let (mut written, mut batches) = (0, 0);
     // All leaves are full at first, so that every insert splits one; count when that is over.
     for number in 0..600 {
-        let batch: Batch = (0..10).map(|_| (random_key(&mut random), Some(random_value(&mut random)))).collect();
+        let batch: Batch =
+            (0..10).map(|_| (random_key(&mut random), Some(random_value(&mut random)))).collect();
         let applied = volume.try_apply(&batch).unwrap();
         if number >= 300 {
             written += applied.written;
             batches += 1;
         }
-        common::apply_model(&mut volume.model, &batch);
+        crate::common::apply_model(&mut volume.model, &batch);
         volume.root = applied.root;
         volume.release(&applied.freed);
     }

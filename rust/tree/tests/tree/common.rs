@@ -1,7 +1,5 @@
 //! A small volume for the tests: a device, an allocator that counts, and checks of a whole tree.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "test helpers")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -227,7 +225,8 @@ pub fn check(reader: &Reader, root: &Root, model: &Model) -> Seen {
     if let Some(top) = root.ptr() {
         assert!(top.level == 0 || seen.nodes[0].1 > 1, "a root has more than one child");
         for level in 0..=top.level {
-            let mut fills: Vec<f64> = seen.nodes.iter().filter(|n| n.0.level == level).map(|n| fill(reader, &n.0)).collect();
+            let mut fills: Vec<f64> =
+                seen.nodes.iter().filter(|n| n.0.level == level).map(|n| fill(reader, &n.0)).collect();
             fills.pop();
             assert!(fills.iter().all(|fill| *fill >= 0.25), "only the last node of a level may be underfull");
         }
