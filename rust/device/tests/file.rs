@@ -228,6 +228,22 @@ fn a_map_that_outlives_its_device_holds_no_lock() {
 }
 
 #[test]
+fn a_released_device_lets_others_in_and_writes_no_more() {
+    let (_directory, path) = place();
+    let device = FileDevice::create(&path, LEN, false).unwrap();
+    device.write_at(b"mine", 0).unwrap();
+    device.release();
+    let other = FileDevice::open(&path, Access::Write).unwrap();
+    assert_eq!(code(device.write_at(b"late", 0)), "read_only");
+    assert_eq!(code(device.discard(0, 4096)), "read_only");
+    drop(device);
+    assert_eq!(code(FileDevice::open(&path, Access::Write)), "busy");
+    let mut found = [0; 4];
+    other.read_at(&mut found, 0).unwrap();
+    assert_eq!(&found, b"mine");
+}
+
+#[test]
 fn busy_names_the_other_process_and_ends_with_it() {
     let (_directory, path) = place();
     drop(FileDevice::create(&path, LEN, false).unwrap());

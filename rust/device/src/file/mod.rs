@@ -13,7 +13,9 @@ mod transfer;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, pread, pwrite, pwritev, retry_on_intr};
 
@@ -46,12 +48,14 @@ pub struct FileDevice {
     access: Access,
     is_block_device: bool,
     /// Held open for its claim on a block device, never used.
-    claim: Option<File>,
+    claim: Mutex<Option<File>>,
     copy_maps: bool,
     /// The process that opened it; a forked child must not write.
     owner: u32,
     /// Whether [`FileDevice::create`] made the file.
     is_new: bool,
+    /// Whether [`FileDevice::release`] gave the lock up.
+    released: AtomicBool,
 }
 
 impl FileDevice {
@@ -73,6 +77,16 @@ impl FileDevice {
     /// Undoes [`create`](Self::create) if that made the file: for a format that failed half-way.
     pub fn abandon(&self) {
         create::abandon(self);
+    }
+
+    /// Lets others have the file although this handle lives on, for a volume that was closed while something still
+    /// refers to it. Nothing can be written from then on. The caller has seen to it that no write is on its way.
+    pub fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+        drop(self.claim.lock().take());
+        if let Some(lock) = &self.lock {
+            lock.release(&self.file);
+        }
     }
 
     /// Makes [`Device::map`] read copies: nothing done to the file later can then change or hide a byte of them.
@@ -103,7 +117,7 @@ impl FileDevice {
     }
 
     fn check_write(&self, offset: u64, len: u64) -> Result<()> {
-        if self.access != Access::Write {
+        if self.access != Access::Write || self.released.load(Ordering::Relaxed) {
             return Err(Error::ReadOnly { name: self.name() });
         }
         if self.owner != std::process::id() {
@@ -125,9 +139,7 @@ impl FileDevice {
 
 impl Drop for FileDevice {
     fn drop(&mut self) {
-        if let Some(lock) = &self.lock {
-            lock.release(&self.file);
-        }
+        self.release();
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
@@ -56,14 +58,15 @@ pub(super) fn take(file: File, kind: FileType, path: &Path, access: Access) -> R
         len: 0,
         access,
         is_block_device,
-        claim: None,
+        claim: Mutex::default(),
         copy_maps: false,
         owner: std::process::id(),
         is_new: false,
+        released: AtomicBool::new(false),
         file,
     };
     if is_block_device && access == Access::Write {
-        device.claim = Some(patiently(true, || claim(&device.file, path))?);
+        device.claim = Mutex::new(Some(patiently(true, || claim(&device.file, path))?));
     }
     device.len = len_of(&device.file)
         .map_err(|errno| Error::from_errno(device.path.display().to_string(), "find its size", errno))?;
