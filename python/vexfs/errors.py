@@ -121,18 +121,33 @@ class NotAVolume(Error):
     """These bytes are not a volume that this version can open."""
 
 
-_BY_CODE: dict[str, type[Error]] = {
-    "forked": ForkedHandle,
-    "conflict": Conflict,
-    "too_old": Conflict,
-    "no_space": NoSpace,
-    "no_inodes": NoSpace,
-    "too_large": TooLarge,
-    "read_only": ReadOnly,
-    "failed": ReadOnly,
-    "closed": InvalidArgument,
-    "not_a_volume": NotAVolume,
-}
+def _table(*rows: tuple[type[Error], int, str]) -> dict[str, tuple[type[Error], int]]:
+    return {code: (kind, errno) for kind, errno, codes in rows for code in codes.split()}
+
+
+_BY_CODE = _table(
+    (ForkedHandle, _errno.EBADF, "forked"),
+    (Conflict, _errno.EAGAIN, "conflict too_old"),
+    (NoSpace, _errno.ENOSPC, "no_space no_inodes no_host_space fragmentation"),
+    (TooLarge, _errno.EFBIG, "too_large transaction_too_large file_too_large value_too_large"),
+    (ReadOnly, _errno.EROFS, "read_only failed log_failed"),
+    (Busy, _errno.EBUSY, "busy"),
+    (NotAVolume, _errno.EINVAL, "not_a_volume newer_format unknown_features"),
+    (InvalidArgument, _errno.EINVAL, "invalid_argument not_a_file bad_path bad_size bad_label bad_journal_size"),
+    (InvalidArgument, _errno.EINVAL, "volume_too_small volume_too_large"),
+    (InvalidArgument, _errno.EBADF, "closed"),
+    (InvalidArgument, _errno.EBUSY, "root_busy"),
+    (Unsupported, _errno.EOPNOTSUPP, "not_supported"),
+    (Exists, _errno.EEXIST, "exists"),
+    (NotFound, _errno.ENOENT, "not_found"),
+    (NotADirectory, _errno.ENOTDIR, "not_a_directory"),
+    (IsADirectory, _errno.EISDIR, "is_directory is_a_directory"),
+    (PermissionDenied, _errno.EACCES, "permission"),
+    (Corrupt, _errno.EUCLEAN, "corrupt corrupt_block corrupt_data corrupt_node corrupt_value damaged dangling"),
+    (Corrupt, _errno.EUCLEAN, "no_checkpoint checkpoint_lost log_damaged bitmap_corrupt table_corrupt truncated"),
+    (Corrupt, _errno.EUCLEAN, "bad_magic bad_checksum bad_version bad_value wrong_volume misdirected bad_record"),
+    (Corrupt, _errno.EUCLEAN, "was_durable newer_checkpoint unreadable data_mismatch double_free already_used"),
+)
 
 _BY_ERRNO: dict[int, type[Error]] = {
     _errno.ENOENT: NotFound,
@@ -147,16 +162,13 @@ _BY_ERRNO: dict[int, type[Error]] = {
     _errno.ENAMETOOLONG: InvalidArgument,
     _errno.EOPNOTSUPP: Unsupported,
     _errno.EUCLEAN: Corrupt,
-    _errno.ENOSPC: NoSpace,
-    _errno.EFBIG: TooLarge,
-    _errno.EROFS: ReadOnly,
-    _errno.EBUSY: Busy,
 }
 
 
 def build(code: str, errno: int, message: str, filename: Any = None, filename2: Any = None) -> Error:
-    """The exception for one failure of the engine, which calls this."""
-    kind = _BY_CODE.get(code) or _BY_ERRNO.get(errno, Error)
+    """The exception for one failure of the engine, which calls this. The class follows from the code, and for codes
+    that only the file layer has, from the number that it gives."""
+    kind, errno = _BY_CODE.get(code) or (_BY_ERRNO.get(errno, Error), errno)
     error = kind(errno, message, filename, None, filename2)
     error.code = code
     return error

@@ -175,6 +175,8 @@ def open_file(
         raise invalid("line buffering is for text modes")
     raw = RawFile(volume.open_handle(path, flags_of(action, both), permissions), path, raw_mode(action, both))
     try:
+        if action == "a":
+            raw.seek(0, os.SEEK_END)
         if buffering == 0:
             return raw
         return _wrap(raw, action, both, binary, buffering, encoding, errors, newline)

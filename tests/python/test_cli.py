@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -68,7 +69,7 @@ def test_tune_changes_the_label(cli, filled):
     with vexfs.open(filled):
         busy = cli("tune", filled, "-L", "again")
         assert busy.code == 1
-        assert str(os.getpid()) in busy.err
+        assert "in use" in busy.err
 
 
 def test_info_df_stats_checkpoint(cli, filled):
@@ -273,7 +274,7 @@ def test_fsck(cli, filled, tmp_path):
 
 
 def test_fsck_of_a_damaged_volume_is_4(cli, filled):
-    data = open(filled, "rb").read()
+    data = pathlib.Path(filled).read_bytes()
     with open(filled, "r+b") as f:
         f.seek(data.index(b"x = 1\n" * 100))
         f.write(b"y")
@@ -287,7 +288,7 @@ def test_recover(cli, image, tmp_path):
     with vexfs.mkfs(image, "32MiB") as vol:
         vol.write_bytes("/f", b"x", durable=True)
         crashed = tmp_path / "crashed"
-        crashed.write_bytes(open(image, "rb").read())
+        crashed.write_bytes(pathlib.Path(image).read_bytes())
     before = crashed.read_bytes()
     assert cli("recover", "--dry-run", crashed).code == 4
     assert crashed.read_bytes() == before

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pathlib
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_fsync_makes_written_data_durable(vol, image, tmp_path):
         f.write(b"abc")
         vexfs.fsync(f)
         copy = tmp_path / "copy"
-        copy.write_bytes(open(image, "rb").read())
+        copy.write_bytes(pathlib.Path(image).read_bytes())
     with vexfs.open(copy) as crashed:
         assert crashed.read_bytes("/f") == b"abc"
     with pytest.raises(TypeError):

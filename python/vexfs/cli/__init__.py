@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vexfs import __version__
 from vexfs.cli.verb import Verb, run
 
 __all__ = ["main", "vexfs"]
@@ -60,7 +61,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings=Verb.SETTINGS)
-@click.version_option(package_name="vexfs", prog_name="vexfs")
+@click.version_option(__version__, prog_name="vexfs")
 def vexfs() -> None:
     """Work with a VexFS volume.
 

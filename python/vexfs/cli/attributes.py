@@ -133,7 +133,7 @@ def list_(place: Place, as_json: bool) -> None:
             print_json({name: escaped(volume.getxattr(place.path, name).decode("latin-1")) for name in names})
         else:
             for name in names:
-                click.echo(name_of(name))
+                print(name_of(name))
 
 
 @xattr.command(cls=Verb)
@@ -144,7 +144,7 @@ def get(place: Place, name: str) -> None:
     with opened(place) as volume:
         value = volume.getxattr(place.path, name)
     if sys.stdout.isatty():
-        click.echo(escaped(value.decode("utf-8", "surrogateescape")))
+        print(escaped(value.decode("utf-8", "surrogateescape")))
     else:
         sys.stdout.buffer.write(value)
 

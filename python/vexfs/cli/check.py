@@ -54,9 +54,9 @@ def fsck(
         print_json(report.to_dict())
     else:
         for finding in report.findings:
-            click.echo(f"{finding.number} {finding.name}: {escaped(finding.message)}")
+            print(f"{finding.number} {finding.name}: {escaped(finding.message)}")
         state = "clean" if report.clean else f"{len(report.findings)} findings"
-        click.echo(f"{image}: {state}, {report.files} files, {report.blocks_used} of {report.blocks} blocks used")
+        print(f"{image}: {state}, {report.files} files, {report.blocks_used} of {report.blocks} blocks used")
     return CLEAN if report.clean else UNCORRECTED
 
 

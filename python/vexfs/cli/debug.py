@@ -33,6 +33,6 @@ def show(image: str, what: str, number: int | None, as_json: bool) -> None:
         else:
             for entry in found:
                 print_report(Report(entry), False)
-                click.echo()
+                print()
     else:
         print_report(Report(found), as_json)

@@ -119,7 +119,7 @@ def ls(places: tuple[Place, ...], long: bool, recursive: bool, as_json: bool) ->
                     )
                     continue
                 if title is not None and (recursive or len(places) > 1):
-                    click.echo(("" if first else "\n") + f"{name_of(title)}:")
+                    print(("" if first else "\n") + f"{name_of(title)}:")
                 first = False
                 _print_entries(volume, entries, long)
     if as_json:
@@ -146,7 +146,7 @@ def _listings(
 def _print_entries(volume: Volume, entries: list[tuple[str, str, Stat]], long: bool) -> None:
     if not long:
         for name, _, _ in entries:
-            click.echo(name_of(name))
+            print(name_of(name))
         return
     rows = []
     for name, path, status in entries:
@@ -168,7 +168,7 @@ def tree(place: Place, as_json: bool) -> None:
         if as_json:
             print_json(_tree_of(volume, place.path))
             return
-        click.echo(name_of(str(place)))
+        print(name_of(str(place)))
         counts = {True: 0, False: 0}
         stack = [("", entry, last) for entry, last in _branches(volume, place.path)]
         while stack:
@@ -176,11 +176,11 @@ def tree(place: Place, as_json: bool) -> None:
             directory = entry.is_dir(follow_symlinks=False)
             counts[directory] += 1
             target = f" -> {name_of(volume.readlink(entry.path))}" if entry.is_symlink() else ""
-            click.echo(f"{prefix}{'└── ' if last else '├── '}{name_of(entry.name)}{target}")
+            print(f"{prefix}{'└── ' if last else '├── '}{name_of(entry.name)}{target}")
             if directory:
                 inner = prefix + ("    " if last else "│   ")
                 stack.extend((inner, below, end) for below, end in _branches(volume, entry.path))
-        click.echo(f"\n{counts[True]} directories, {counts[False]} files")
+        print(f"\n{counts[True]} directories, {counts[False]} files")
 
 
 def _branches(volume: Volume, path: str) -> list[tuple[DirEntry, bool]]:
@@ -218,7 +218,7 @@ def stat(places: tuple[Place, ...], as_json: bool) -> None:
         for name, value in fields.items():
             if name.endswith("_ns"):
                 name, value = name.removesuffix("_ns"), f"{time_of(value)}.{value % 1_000_000_000:09d}"
-            click.echo(f"{name:>9}  {name_of(str(value))}")
+            print(f"{name:>9}  {name_of(str(value))}")
 
 
 @click.command(cls=Verb)
@@ -262,7 +262,7 @@ def find(
             if as_json:
                 found.append(described(volume, path, status))
             else:
-                click.echo(name_of(path))
+                print(name_of(path))
     if as_json:
         print_json(found)
 

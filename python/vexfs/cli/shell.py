@@ -30,7 +30,7 @@ def completion(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(vexfs, {}, "vexfs", "_VEXFS_COMPLETE").source())
+    print(kind(vexfs, {}, "vexfs", "_VEXFS_COMPLETE").source())
 
 
 @click.command(cls=Verb)
@@ -45,7 +45,7 @@ def install_helpers(directory: str) -> int:
             return 1
         link = os.path.join(directory, name)
         if os.path.realpath(link) == os.path.realpath(found):
-            click.echo(f"{link} is there")
+            print(f"{link} is there")
             continue
         if os.path.lexists(link) and not os.path.islink(link):
             warn(f"{link} is there and is no link: remove it first")
@@ -53,5 +53,5 @@ def install_helpers(directory: str) -> int:
         if os.path.islink(link):
             os.unlink(link)
         os.symlink(os.path.abspath(found), link)
-        click.echo(f"{link} -> {os.path.abspath(found)}")
+        print(f"{link} -> {os.path.abspath(found)}")
     return 0

@@ -52,7 +52,7 @@ def time_of(nanoseconds: int) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON document."""
-    click.echo(json.dumps(value, indent=2))
+    print(json.dumps(value, indent=2))
 
 
 def print_report(report: Report, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def print_report(report: Report, as_json: bool) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         size = f"  ({format_size(int(value))})" if name.endswith("bytes") and value.isdigit() else ""
-        click.echo(f"{name:<{width}}  {escaped(value)}{size}".rstrip())
+        print(f"{name:<{width}}  {escaped(value)}{size}".rstrip())
 
 
 def print_rows(rows: Iterable[Sequence[str]], right: str = "") -> None:
@@ -76,7 +76,7 @@ def print_rows(rows: Iterable[Sequence[str]], right: str = "") -> None:
             cell.rjust(width) if right[number : number + 1] == "r" else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=False))
         ]
-        click.echo(" ".join([*cells, row[-1]]))
+        print(" ".join([*cells, row[-1]]))
 
 
 @contextlib.contextmanager

@@ -89,10 +89,7 @@ def run(command: click.Command, name: str) -> NoReturn:
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         stream.reconfigure(errors=errors)  # type: ignore[union-attr]
     try:
-        command.main(prog_name=name, standalone_mode=False)
-        code: Any = 0
-    except click.exceptions.Exit as end:
-        code = end.exit_code
+        code: Any = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = USAGE
@@ -101,7 +98,7 @@ def run(command: click.Command, name: str) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    sys.exit(code)
+    sys.exit(code or 0)
 
 
 def _sentence(error: BaseException) -> str:

@@ -35,7 +35,7 @@ def make(image: str, size: int | None, label: str, journal_size: int | None, for
         print_json(made.to_dict())
     else:
         name = f" {made.label!r}" if made.label else ""
-        click.echo(f"{image}: volume{name} of {format_size(made.size_bytes)}, UUID {made.uuid}")
+        print(f"{image}: volume{name} of {format_size(made.size_bytes)}, UUID {made.uuid}")
 
 
 @click.command(cls=Verb)
@@ -113,4 +113,4 @@ def checkpoint(image: str, as_json: bool) -> None:
     if as_json:
         print_json({"checkpoint": number})
     else:
-        click.echo(f"{image}: checkpoint {number}")
+        print(f"{image}: checkpoint {number}")

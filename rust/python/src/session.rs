@@ -1,11 +1,13 @@
 //! What every verb runs in: the volume itself, where each call is a transaction of its own, or a transaction.
 //!
-//! Invariant: the engine runs without Python's lock, and no lock of this crate is held when Python's is taken back.
+//! Invariants: the engine runs without Python's lock, and no lock of this crate is held when Python's is taken back;
+//! once a volume is closed nothing of it is used, by whatever handle.
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
+use vexfs_device::FileDevice;
 use vexfs_fs::{Caller, Durability, Fs, FsTx, FsView};
 
 use crate::error::{Failure, Result};
@@ -15,9 +17,17 @@ use crate::fork::Inherited;
 #[derive(Clone)]
 pub struct Session(Arc<Inherited<State>>);
 
+/// The open volume, which all its handles share.
+struct Shared {
+    device: Arc<FileDevice>,
+    /// Held shared by whatever uses the volume, so that closing waits for it.
+    closed: RwLock<bool>,
+}
+
 /// See [`Session`].
 pub struct State {
     pub fs: Fs,
+    shared: Arc<Shared>,
     pub caller: Caller,
     /// What `st_dev` shows for the files of the volume.
     pub device: u64,
@@ -42,15 +52,17 @@ impl State {
 }
 
 impl Session {
-    pub fn new(fs: Fs, caller: Caller) -> Self {
+    pub fn new(fs: Fs, file: Arc<FileDevice>, caller: Caller) -> Self {
         let device = fs.store().superblock().volume() >> 1;
-        Self::of(State { fs, caller, device, tx: None })
+        let shared = Arc::new(Shared { device: file, closed: RwLock::new(false) });
+        Self::of(State { fs, shared, caller, device, tx: None })
     }
 
     /// The same volume and caller, within a transaction.
     pub fn within(state: &State, tx: FsTx) -> Self {
-        let (fs, caller, device) = (state.fs.clone(), state.caller.clone(), state.device);
-        Self::of(State { fs, caller, device, tx: Some(Mutex::new(Some(tx))) })
+        let (fs, shared) = (state.fs.clone(), Arc::clone(&state.shared));
+        let (caller, device) = (state.caller.clone(), state.device);
+        Self::of(State { fs, shared, caller, device, tx: Some(Mutex::new(Some(tx))) })
     }
 
     fn of(state: State) -> Self {
@@ -68,7 +80,32 @@ impl Session {
     /// Runs `work` without Python's lock.
     pub fn run<'a, T: Send>(&'a self, py: Python<'_>, work: impl FnOnce(&'a State) -> Result<T> + Send) -> Result<T> {
         let state = self.state()?;
-        py.detach(|| work(state))
+        py.detach(|| {
+            let closed = state.shared.closed.read();
+            if *closed {
+                return Err(vexfs_store::Error::Closed.into());
+            }
+            work(state)
+        })
+    }
+
+    /// Whether the volume was closed.
+    pub fn is_closed(&self) -> Result<bool> {
+        Ok(*self.state()?.shared.closed.read())
+    }
+
+    /// Closes the volume when nothing uses it any more, and lets others have its file.
+    pub fn close(&self, py: Python<'_>) -> Result<()> {
+        let state = self.state()?;
+        py.detach(|| {
+            let mut closed = state.shared.closed.write();
+            if std::mem::replace(&mut *closed, true) {
+                return Ok(());
+            }
+            let done = state.fs.close();
+            state.shared.device.release();
+            Ok(done?)
+        })
     }
 
     /// Makes a change, in the transaction or as one.

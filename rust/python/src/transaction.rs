@@ -70,12 +70,13 @@ impl Transaction {
     /// Undoes everything. Does nothing if the transaction has ended.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let done = slf.as_super().get().session.run(py, |state| {
-            let tx = tx_of(state)?.lock().take();
+        let state = slf.as_super().get().session.state().map_err(|failure| failure.raise(py))?;
+        // Also when the volume was closed meanwhile.
+        py.detach(|| {
+            let tx = state.tx.as_ref().and_then(|tx| tx.lock().take());
             drop(tx);
-            Ok(())
         });
-        done.map_err(|failure| failure.raise(py))
+        Ok(())
     }
 
     /// A place to undo to.

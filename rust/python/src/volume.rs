@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use vexfs_device::{Access, FileDevice};
+use vexfs_device::{Access, Device, FileDevice};
 use vexfs_fs::{Fs, Options};
 use vexfs_store::{CheckpointKind, Mode};
 
 use crate::args::PathArg;
-use crate::error::{Failure, Result, invalid};
+use crate::error::{Result, invalid};
 use crate::names::name;
 use crate::report;
 use crate::session::Session;
@@ -24,12 +23,11 @@ use crate::verbs::Verbs;
 #[pyclass(frozen, extends = Verbs, subclass, module = "vexfs._vexfs")]
 pub struct Volume {
     path: PathBuf,
-    options: Options,
-    closed: Mutex<bool>,
+    mode: Mode,
 }
 
 /// Opens for writing; or for reading what nobody writes; or beside whoever writes.
-fn open(path: &Path, options: &Options) -> Result<Fs> {
+fn open(path: &Path, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
     let (access, beside) = match options.mode {
         Mode::Write => (Access::Write, None),
         Mode::Read => (Access::Read, Some(Mode::Beside)),
@@ -37,7 +35,14 @@ fn open(path: &Path, options: &Options) -> Result<Fs> {
     };
     match (FileDevice::open(path, access), beside) {
         (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => open(path, &Options { mode, ..options.clone() }),
-        (device, _) => Ok(Fs::open(Arc::new(device.map_err(vexfs_store::Error::from)?), options.clone())?),
+        // What has a length that no volume has is not one.
+        (Err(vexfs_device::Error::BadSize { name, reason }), _) => {
+            Err(vexfs_store::Error::NotAVolume { name, reason }.into())
+        }
+        (device, _) => {
+            let device = Arc::new(device.map_err(vexfs_store::Error::from)?);
+            Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
+        }
     }
 }
 
@@ -83,9 +88,9 @@ impl Volume {
             ..usual
         };
         let path = image.path();
-        let fs = py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
-        let session = Session::new(fs, user::caller(user));
-        let volume = Self { path: path.to_owned(), options, closed: Mutex::new(false) };
+        let (fs, device) = py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
+        let session = Session::new(fs, device, user::caller(user));
+        let volume = Self { path: path.to_owned(), mode: options.mode };
         Ok(PyClassInitializer::from(Verbs { session }).add_subclass(volume))
     }
 
@@ -99,13 +104,13 @@ impl Volume {
     /// "rw" or "r".
     #[getter]
     fn mode(&self) -> &'static str {
-        if self.options.mode == Mode::Write { "rw" } else { "r" }
+        if self.mode == Mode::Write { "rw" } else { "r" }
     }
 
     /// Whether it was closed.
     #[getter]
-    fn closed(&self) -> bool {
-        *self.closed.lock()
+    fn closed(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        slf.as_super().get().session.is_closed().map_err(|failure| failure.raise(slf.py()))
     }
 
     /// The volume's name for people.
@@ -157,7 +162,7 @@ impl Volume {
     /// Free and used space.
     fn statvfs(slf: &Bound<'_, Self>) -> PyResult<StatVfs> {
         let py = slf.py();
-        let read_only = slf.get().options.mode != Mode::Write;
+        let read_only = slf.get().mode != Mode::Write;
         let status = session(slf).run(py, |state| Ok(state.fs.statfs()?));
         status.map(|status| StatVfs::new(status, read_only)).map_err(|failure| failure.raise(py))
     }
@@ -179,12 +184,6 @@ impl Volume {
 
     /// Closes the volume: everything committed is durable on return. Closing twice is nothing.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let (py, session) = (slf.py(), session(slf));
-        let state = session.state().map_err(|failure| failure.raise(py))?;
-        let was_closed = std::mem::replace(&mut *slf.get().closed.lock(), true);
-        if was_closed {
-            return Ok(());
-        }
-        py.detach(|| state.fs.close()).map_err(|error| Failure::Fs(error).raise(py))
+        slf.as_super().get().session.close(slf.py()).map_err(|failure| failure.raise(slf.py()))
     }
 }

@@ -103,6 +103,9 @@ impl Verbs {
         };
         let bytes = path.bytes();
         let opened = self.session.run(py, |state| {
+            if options.write && !state.fs.store().is_writable() {
+                return Err(vexfs_store::Error::ReadOnly.into());
+            }
             let open = match &state.tx {
                 None => state.fs.open_file(&state.caller, bytes, &options)?,
                 Some(tx) => tx.lock().as_mut().ok_or(crate::error::Failure::Ended)?.open_file(bytes, &options)?,
