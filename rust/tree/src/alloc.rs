@@ -16,7 +16,7 @@ pub enum AllocError {
 /// Hands out blocks to the tree. It remembers what it handed out: when `apply` fails, the caller takes all of it
 /// back from there, and when it succeeds, that is what the checkpoint allocated.
 pub trait NodeAlloc {
-    /// A run of `min` to `max` blocks that starts at a multiple of `align` (a power of two), its length a multiple
-    /// of `min`. The longer the better: a run is written with one write.
+    /// A run of `min` to `max` blocks that starts at a multiple of `align` (a power of two). The tree asks for exact
+    /// lengths, so that nothing is left over: `min` equals `max`.
     fn alloc(&mut self, min: u32, max: u32, align: u32) -> Result<BlockRun, AllocError>;
 }

@@ -23,6 +23,9 @@
 //!
 //! **Above the old root** the same holds with nothing opened and one run, until a level has one node.
 //!
+//! All of this grows with the number of leaves and the height, so a bound on these will do: that is how batches that
+//! follow each other are bounded.
+//!
 //! **Values out of line** are aligned so that a value of `b` blocks breaks at most `b / 4` units, rounded up; their
 //! weight is the leaf space of as many nodes, and of the pointer.
 
@@ -47,35 +50,60 @@ pub const fn weight(value_len: usize) -> u64 {
     size_of::<RawOutOfLine>() as u64 + (value_len as u64).div_ceil(NODE_SIZE as u64).saturating_mul(D)
 }
 
+/// What the bound depends on.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// At most so many leaves.
+    leaves: u64,
+    /// The root is at most so many levels above them.
+    height: u64,
+}
+
 /// The most units of 16 KiB (aligned, four blocks) that [`Reader::apply`](crate::Reader::apply) allocates for a batch
 /// of at most `keys` changes, the [`weight`]s of whose values sum up to at most `bytes`.
 #[must_use]
 pub fn growth_bound(root: &Root, keys: u64, bytes: u64) -> u64 {
-    if keys == 0 {
-        return 0;
-    }
-    let counts = root.counts();
-    let room = NODE_ROOM as u64;
-    let runs = keys.min(counts.leaves / 2 + 1);
-    let touched = keys.saturating_mul(room);
-    let taken = runs.saturating_mul(MOST_TAKEN as u64 * room + LEAST as u64);
-    let kept = touched.saturating_add(taken).min(counts.leaves.saturating_mul(room));
-    let inserted = keys.saturating_mul(ITEM_WEIGHT as u64).saturating_add(bytes);
-    let mut nodes = (kept.saturating_add(inserted) / D).saturating_add(runs);
-    let mut total = nodes;
+    growth_bound_in_turn(root, &[(keys, bytes)])
+}
 
-    let fanout = MAX_CHILDREN as u64;
-    let mut there = counts.leaves;
-    let height = root.ptr().map_or(0, |ptr| u64::from(ptr.level));
-    for level in 1..=height {
-        there = if level == height { 1 } else { there / LEAST_CHILDREN + 1 };
-        let opened = keys.saturating_mul(level + 2).min(there);
-        nodes = (nodes / fanout).saturating_add(opened).saturating_add(keys.min(there));
-        total = total.saturating_add(nodes);
+/// As [`growth_bound`], for several batches (their keys and bytes) of which each is applied to what the one before
+/// made, and nothing that they free is used again in between.
+#[must_use]
+pub fn growth_bound_in_turn(root: &Root, batches: &[(u64, u64)]) -> u64 {
+    let mut shape =
+        Shape { leaves: root.counts().leaves, height: root.ptr().map_or(0, |ptr| u64::from(ptr.level)) };
+    batches.iter().fold(0, |total, (keys, bytes)| total.saturating_add(shape.grow(*keys, *bytes)))
+}
+
+impl Shape {
+    /// What a batch allocates at most; afterwards this is the shape that it makes at most.
+    fn grow(&mut self, keys: u64, bytes: u64) -> u64 {
+        if keys == 0 {
+            return 0;
+        }
+        let room = NODE_ROOM as u64;
+        let runs = keys.min(self.leaves / 2 + 1);
+        let touched = keys.saturating_mul(room);
+        let taken = runs.saturating_mul(MOST_TAKEN as u64 * room + LEAST as u64);
+        let kept = touched.saturating_add(taken).min(self.leaves.saturating_mul(room));
+        let inserted = keys.saturating_mul(ITEM_WEIGHT as u64).saturating_add(bytes);
+        let mut nodes = (kept.saturating_add(inserted) / D).saturating_add(runs);
+        let mut total = nodes;
+
+        let fanout = MAX_CHILDREN as u64;
+        let mut there = self.leaves;
+        self.leaves = self.leaves.saturating_add(nodes);
+        for level in 1..=self.height {
+            there = if level == self.height { 1 } else { there / LEAST_CHILDREN + 1 };
+            let opened = keys.saturating_mul(level + 2).min(there);
+            nodes = (nodes / fanout).saturating_add(opened).saturating_add(keys.min(there));
+            total = total.saturating_add(nodes);
+        }
+        while nodes > 1 {
+            nodes = nodes / fanout + 1;
+            total = total.saturating_add(nodes);
+            self.height += 1;
+        }
+        total
     }
-    while nodes > 1 {
-        nodes = nodes / fanout + 1;
-        total = total.saturating_add(nodes);
-    }
-    total
 }

@@ -26,7 +26,7 @@ pub use alloc::{AllocError, NodeAlloc};
 pub use apply::{Applied, Change};
 pub use cache::{CacheStats, NodeCache};
 pub use error::{Corruption, Error, Result};
-pub use growth::{growth_bound, weight};
+pub use growth::{growth_bound, growth_bound_in_turn, weight};
 pub use range::Range;
 pub use reader::Reader;
 pub use root::{Root, TreeCounts};

@@ -62,7 +62,7 @@ impl<'a> Merge<'a> {
     pub(super) fn new(reader: &'a Reader, birth: Seq, alloc: &'a mut dyn NodeAlloc) -> Self {
         let (gained, lost) = Default::default();
         let (items, children) = (Pending::new(), Vec::new());
-        let (queue, freed) = (Queue::default(), Vec::new());
+        let (queue, freed) = (Queue::new(), Vec::new());
         Self { reader, birth, alloc, items, children, queue, freed, gained, lost }
     }
 

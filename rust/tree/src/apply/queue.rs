@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use vexfs_format::node::{place, set_child};
-use vexfs_format::{BlockNo, NODE_BLOCKS, NODE_SIZE, NodePtr};
+use vexfs_format::{BlockNo, BlockRun, NODE_BLOCKS, NODE_SIZE, NodePtr};
 
-use crate::alloc::NodeAlloc;
+use crate::alloc::{AllocError, NodeAlloc};
 use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::reader::Reader;
@@ -23,9 +23,10 @@ pub(crate) enum Target {
     Queued(usize),
 }
 
-#[derive(Default)]
 pub(crate) struct Queue {
     nodes: Vec<Queued>,
+    /// The longest run of nodes that there may be room for.
+    longest: usize,
 }
 
 struct Queued {
@@ -35,6 +36,10 @@ struct Queued {
 }
 
 impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self { nodes: Vec::new(), longest: LENGTH }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.nodes.len() >= LENGTH
     }
@@ -45,15 +50,26 @@ impl Queue {
         Target::Queued(self.nodes.len() - 1)
     }
 
+    /// A run for as many of the nodes as can be.
+    fn allocate(&mut self, nodes: usize, alloc: &mut dyn NodeAlloc) -> Result<(BlockRun, usize)> {
+        let mut count = nodes.min(self.longest);
+        loop {
+            let blocks = u32::try_from(count).unwrap_or(1).saturating_mul(NODE_BLOCKS);
+            match alloc.alloc(blocks, blocks, NODE_BLOCKS) {
+                Ok(run) => return Ok((run, count)),
+                Err(AllocError::NoSpace) if count > 1 => count = count.div_ceil(2),
+                Err(error) => return Err(Error::alloc(error, blocks)),
+            }
+            self.longest = count;
+        }
+    }
+
     /// Writes all nodes, and keeps them in the cache. Returns the pointers to them, by place.
     pub(crate) fn write(&mut self, reader: &Reader, alloc: &mut dyn NodeAlloc) -> Result<Vec<NodePtr>> {
         let mut ptrs: Vec<NodePtr> = Vec::with_capacity(self.nodes.len());
-        let mut nodes = self.nodes.drain(..);
+        let mut nodes = std::mem::take(&mut self.nodes).into_iter();
         while nodes.len() > 0 {
-            let most = u32::try_from(nodes.len()).unwrap_or(1).saturating_mul(NODE_BLOCKS);
-            let run =
-                alloc.alloc(NODE_BLOCKS, most, NODE_BLOCKS).map_err(|e| Error::alloc(e, NODE_BLOCKS))?;
-            let count = (run.len / NODE_BLOCKS).max(1) as usize;
+            let (run, count) = self.allocate(nodes.len(), alloc)?;
             let mut placed = Vec::with_capacity(count);
             for (Queued { mut node, gaps }, index) in nodes.by_ref().take(count).zip(0u64..) {
                 let block = BlockNo(run.start.0 + index * u64::from(NODE_BLOCKS));

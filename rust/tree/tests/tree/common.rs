@@ -55,22 +55,22 @@ impl Blocks {
         (64..self.used.len() as u64).filter(|block| self.used[*block as usize]).collect()
     }
 
-    fn free_at(&self, start: usize, min: usize, max: usize) -> usize {
-        let free = self.used[start..].iter().take(max).take_while(|used| !**used).count();
-        free - free % min
+    fn is_free(&self, start: usize, len: usize) -> bool {
+        self.used.get(start..start + len).is_some_and(|run| run.iter().all(|used| !used))
     }
 }
 
 impl NodeAlloc for Blocks {
     fn alloc(&mut self, min: u32, max: u32, align: u32) -> Result<BlockRun, AllocError> {
-        assert!(min > 0 && min <= max && align.is_power_of_two());
-        let longest = (max.min(self.longest.max(min)) / min * min) as usize;
-        let (min, align) = (min as usize, align as usize);
+        assert!(min > 0 && min == max && align.is_power_of_two());
+        if min > self.longest.max(16) {
+            return Err(AllocError::NoSpace);
+        }
+        let (len, align) = (min as usize, align as usize);
         let places = (self.next.next_multiple_of(align)..self.used.len()).step_by(align);
         let again = (0..self.next).step_by(align);
         for start in places.chain(again) {
-            let len = self.free_at(start, min, longest);
-            if len == 0 {
+            if !self.is_free(start, len) {
                 continue;
             }
             let units = start / 4..(start + len).div_ceil(4);
@@ -79,7 +79,7 @@ impl NodeAlloc for Blocks {
             self.units_broken += broken;
             self.used[start..start + len].fill(true);
             self.next = start + len;
-            let run = BlockRun::new(start as u64, len as u32);
+            let run = BlockRun::new(start as u64, min);
             self.handed.push(run);
             return Ok(run);
         }

@@ -3,10 +3,10 @@
 use crate::common::{Batch, Random, Volume, value};
 use proptest::prelude::*;
 use vexfs_format::Key;
-use vexfs_tree::{Root, growth_bound, weight};
+use vexfs_tree::{Root, growth_bound, growth_bound_in_turn, weight};
 
-fn bound(root: &Root, batch: &Batch) -> u64 {
-    growth_bound(root, batch.len() as u64, batch.values().flatten().map(|value| weight(value.len())).sum())
+fn size(batch: &Batch) -> (u64, u64) {
+    (batch.len() as u64, batch.values().flatten().map(|value| weight(value.len())).sum())
 }
 
 fn key(place: u64) -> Key {
@@ -15,7 +15,8 @@ fn key(place: u64) -> Key {
 
 /// Applies, and returns how many units it took and how many were allowed.
 fn measured(volume: &mut Volume, batch: &Batch) -> (u64, u64) {
-    let allowed = bound(&volume.root, batch);
+    let (keys, bytes) = size(batch);
+    let allowed = growth_bound(&volume.root, keys, bytes);
     volume.apply_over(batch);
     (volume.blocks.units_broken, allowed)
 }
@@ -103,9 +104,16 @@ proptest! {
     ) {
         let mut volume = Volume::new(512 << 20);
         volume.blocks.longest = longest;
+        let (mut before, mut last) = (Root::empty(), ((0, 0), 0));
         for (shape, act, seed) in &steps {
-            let (broken, allowed) = measured(&mut volume, &batch(shape, *act, *seed));
+            let batch = batch(shape, *act, *seed);
+            let root = volume.root.clone();
+            let (broken, allowed) = measured(&mut volume, &batch);
             prop_assert!(broken <= allowed, "{broken} units allocated, {allowed} allowed");
+            let this = (size(&batch), broken);
+            let both = growth_bound_in_turn(&before, &[last.0, this.0]);
+            prop_assert!(last.1 + broken <= both, "{} and {broken} units allocated, {both} allowed", last.1);
+            (before, last) = (root, this);
         }
         crate::common::check(&volume.reader, &volume.root, &volume.model);
     }
