@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use rayon::prelude::*;
+use smallvec::SmallVec;
 use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Ino};
 use vexfs_store::Store;
 
@@ -84,7 +85,12 @@ pub(crate) fn write(store: &Store, run: BlockRun, source: &Source<'_>, at: u64) 
 }
 
 /// Writes what `fill` makes of a few blocks, and notes the checksum of each.
-pub(crate) fn write_batch(store: &Store, run: BlockRun, sums: &mut [u32], fill: impl FnOnce(&mut [u8])) -> Result<()> {
+pub(crate) fn write_batch(
+    store: &Store,
+    run: BlockRun,
+    sums: &mut [u32],
+    fill: impl FnOnce(&mut [u8]),
+) -> Result<()> {
     with_scratch(sums.len(), |bytes| {
         fill(bytes);
         for (sum, block) in sums.iter_mut().zip(bytes.chunks_exact(BLOCK_SIZE)) {
@@ -111,8 +117,8 @@ pub(crate) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Parts of at most [`BATCH`] blocks.
-    fn batches(self) -> Vec<Self> {
-        let mut batches = Vec::with_capacity(self.sums.len().div_ceil(BATCH));
+    fn batches(self) -> SmallVec<[Self; 1]> {
+        let mut batches = SmallVec::with_capacity(self.sums.len().div_ceil(BATCH));
         let Self { mut into, mut skip, mut start, mut at, sums } = self;
         for sums in sums.chunks(BATCH) {
             let len = (sums.len() * BLOCK_SIZE).saturating_sub(skip).min(into.len());
@@ -143,7 +149,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// Reads all parts and checks every block of them.
-pub(crate) fn read(store: &Store, ino: Ino, wanted: Vec<Wanted<'_>>) -> Result<()> {
+pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -> Result<()> {
     let bytes: usize = wanted.iter().map(|wanted| wanted.into.len()).sum();
     if bytes < PARALLEL {
         let mut batches = wanted.into_iter().flat_map(Wanted::batches);

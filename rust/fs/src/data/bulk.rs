@@ -45,7 +45,8 @@ pub(crate) fn write_files(tx: &mut FsTx, files: &[(Ino, &[u8])]) -> Result<()> {
     let mut first = 0;
     for reservation in &mut reserved {
         let run = reservation.run();
-        let own = sums.get(first as usize..).and_then(|sums| sums.get(..run.len as usize)).unwrap_or_default();
+        let own =
+            sums.get(first as usize..).and_then(|sums| sums.get(..run.len as usize)).unwrap_or_default();
         tx.store.place(reservation, run.len, Some(own))?;
         put_extents(tx, &placed, run, first, own);
         first += u64::from(run.len);

@@ -53,7 +53,12 @@ impl Piece {
 
 /// Puts `pieces`, ascending, in the place of all that lies in these blocks of the file, which are within one
 /// chunk. Returns how many blocks the file lost.
-pub(crate) fn replace(tx: &mut Tx, ino: Ino, blocks: &Range<u64>, mut pieces: SmallVec<[Piece; 2]>) -> Result<u64> {
+pub(crate) fn replace(
+    tx: &mut Tx,
+    ino: Ino,
+    blocks: &Range<u64>,
+    mut pieces: SmallVec<[Piece; 2]>,
+) -> Result<u64> {
     let mut left = None;
     let mut old: SmallVec<[Held; 4]> = SmallVec::new();
     if let Some(held) = extents::at_or_before(tx, ino, blocks.start)? {
@@ -126,7 +131,13 @@ pub(crate) enum Which {
 
 /// Takes up to `budget` extents, the last first, out of these blocks of the file. Returns how many blocks the file
 /// lost; a budget that is not used up says that nothing is left there.
-pub(crate) fn remove(tx: &mut Tx, ino: Ino, blocks: &Range<u64>, which: Which, budget: &mut usize) -> Result<u64> {
+pub(crate) fn remove(
+    tx: &mut Tx,
+    ino: Ino,
+    blocks: &Range<u64>,
+    which: Which,
+    budget: &mut usize,
+) -> Result<u64> {
     if blocks.start >= blocks.end {
         return Ok(0);
     }

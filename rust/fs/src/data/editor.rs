@@ -37,9 +37,9 @@ fn chunk_token(ino: Ino, chunk: u64) -> Key {
     Key::new(ino.0, kinds::CHUNK_TOKEN, chunk)
 }
 
-/// The token of the file's shape: behind that of every chunk.
+/// The token of the file's shape. The removal of the file changes it too, so it is that of its life.
 fn shape_token(ino: Ino) -> Key {
-    chunk_token(ino, u64::MAX)
+    keys::live(ino)
 }
 
 /// Says that the transaction changes the file's shape.
@@ -79,20 +79,18 @@ impl<'a> Editor<'a> {
 
     /// Puts what `source` has into these blocks of the file.
     pub fn place(&mut self, range: Range<u64>, source: &Source<'_>) -> Result<()> {
-        let mut goal = self.goal(range.start)?;
         let mut at = range.start;
         while at < range.end {
             let end = range.end.min((at / CHUNK_BLOCKS + 1) * CHUNK_BLOCKS);
             let mut pieces: SmallVec<[Piece; 2]> = SmallVec::new();
             let mut next = at;
             while next < end {
-                let mut reserved = self.reserve(end - next, range.end - next, goal)?;
+                let mut reserved = self.reserve(next, end - next, range.end - next)?;
                 let run = reserved.run();
                 let sums = blocks::write(&self.store, run, source, (next - range.start) * BLOCK)?;
                 self.tx.store.place(&mut reserved, run.len, Some(&sums))?;
                 pieces.push(Piece { at: next, run, birth: self.tx.store.seq(), sums: Some(sums) });
                 next += u64::from(run.len);
-                goal = Some(BlockNo(run.end()));
             }
             self.replace(at..end, pieces)?;
             at = end;
@@ -105,8 +103,7 @@ impl<'a> Editor<'a> {
     pub fn preallocate(&mut self, hole: Range<u64>, coming: u64) -> Result<()> {
         let mut next = hole.start;
         while next < hole.end {
-            let goal = self.goal(next)?;
-            let mut reserved = self.reserve(hole.end - next, coming, goal)?;
+            let mut reserved = self.reserve(next, hole.end - next, coming)?;
             let run = reserved.run();
             self.tx.store.place(&mut reserved, run.len, None)?;
             let piece = Piece { at: next, run, birth: self.tx.store.seq(), sums: None };
@@ -127,20 +124,17 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Up to `blocks` blocks in one run; `coming` is how many the change takes altogether.
-    fn reserve(&self, blocks: u64, coming: u64, goal: Option<BlockNo>) -> Result<Reservation> {
-        let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-        match &self.state {
-            Some(state) => state.window.take(&self.store, blocks, coming, goal, Ahead::Growing),
-            None => self.window.take(&self.store, blocks, coming, goal, Ahead::Exactly),
-        }
-    }
-
-    /// Where on the device the data in front of this block of the file ends.
-    fn goal(&self, block: u64) -> Result<Option<BlockNo>> {
-        let Some(before) = block.checked_sub(1) else { return Ok(None) };
-        let held = extents::at_or_before(&self.tx.store, self.ino, before)?;
-        Ok(held.map(|held: Held| BlockNo(held.run.end())))
+    /// Up to `blocks` blocks in one run, for block `at` of the file; `coming` is how many the change takes altogether.
+    fn reserve(&self, at: u64, blocks: u64, coming: u64) -> Result<Reservation> {
+        let (window, ahead) = match &self.state {
+            Some(state) => (&state.window, Ahead::Growing),
+            None => (&self.window, Ahead::Exactly),
+        };
+        window.take(&self.store, u32::try_from(blocks).unwrap_or(u32::MAX), coming, ahead, || {
+            let Some(before) = at.checked_sub(1) else { return Ok(None) };
+            let held = extents::at_or_before(&self.tx.store, self.ino, before)?;
+            Ok(held.map(|held| BlockNo(held.run.end())))
+        })
     }
 
     /// Takes all that lies in these blocks out of the file, with or without what is only preallocated.
@@ -207,7 +201,8 @@ impl<'a> Editor<'a> {
         self.tx.store.observe(shape_token(self.ino));
         let now = clock::now();
         let blocks = self.gained as i64 - self.lost as i64;
-        let joined = self.tx.pending.written.get(&self.ino).is_some_and(|change| change.join(end, blocks, now));
+        let joined =
+            self.tx.pending.written.get(&self.ino).is_some_and(|change| change.join(end, blocks, now));
         if !joined {
             let change = Written::new(end, blocks, now);
             let shared: Arc<dyn vexfs_store::Merge> = change.clone();

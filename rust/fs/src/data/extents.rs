@@ -49,7 +49,8 @@ impl Held {
     /// The checksum of each block; none if it was never written.
     pub fn sums(&self) -> &[U32] {
         let Some((value, start)) = &self.sums else { return &[] };
-        let bytes = value.get(*start..).and_then(|bytes| bytes.get(..self.run.len as usize * size_of::<U32>()));
+        let bytes =
+            value.get(*start..).and_then(|bytes| bytes.get(..self.run.len as usize * size_of::<U32>()));
         bytes.and_then(|bytes| <[U32]>::ref_from_bytes(bytes).ok()).unwrap_or_default()
     }
 
@@ -59,7 +60,10 @@ impl Held {
         let len = u32::try_from(to.checked_sub(from)?).ok().filter(|len| *len > 0)?;
         let skip = from - self.at;
         let run = BlockRun { start: BlockNo(self.run.start.0.saturating_add(skip)), len };
-        let sums = self.sums.as_ref().map(|(value, start)| (value.clone(), start + skip as usize * size_of::<U32>()));
+        let sums = self
+            .sums
+            .as_ref()
+            .map(|(value, start)| (value.clone(), start + skip as usize * size_of::<U32>()));
         Some(Self { at: from, run, birth: self.birth, sums })
     }
 
@@ -94,9 +98,16 @@ pub(crate) fn beginning_in<R: Read>(from: &R, ino: Ino, blocks: Range<u64>) -> E
 }
 
 /// The extents that begin in these blocks of the file, descending.
-pub(crate) fn descending<R: Read>(from: &R, ino: Ino, blocks: &Range<u64>) -> impl Iterator<Item = Result<Held>> {
+pub(crate) fn descending<R: Read>(
+    from: &R,
+    ino: Ino,
+    blocks: &Range<u64>,
+) -> impl Iterator<Item = Result<Held>> {
     let items = span(ino, blocks).map(|(first, last)| from.range_rev(first, last));
-    items.into_iter().flatten().map(move |item| item.map_err(Into::into).and_then(|(key, value)| Held::parse(ino, key, value)))
+    items
+        .into_iter()
+        .flatten()
+        .map(move |item| item.map_err(Into::into).and_then(|(key, value)| Held::parse(ino, key, value)))
 }
 
 /// The extents of which something lies in these blocks of the file, ascending.
@@ -132,7 +143,8 @@ impl Extents<'_> {
         let (key, value) = item?;
         let held = Held::parse(self.ino, key, value)?;
         if held.at < self.end {
-            let source = vexfs_format::Error::BadValue { what: "extent", field: "position", value: key.offset };
+            let source =
+                vexfs_format::Error::BadValue { what: "extent", field: "position", value: key.offset };
             return Err(Error::Damaged { ino: self.ino, source });
         }
         Ok(held)

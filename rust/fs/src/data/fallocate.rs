@@ -110,10 +110,10 @@ impl Editor<'_> {
         if whole.start > whole.end {
             return self.zero_within(whole.end, bytes.start..end);
         }
-        if bytes.start % BLOCK > 0 {
+        if !bytes.start.is_multiple_of(BLOCK) {
             self.zero_within(bytes.start / BLOCK, bytes.start..whole.start * BLOCK)?;
         }
-        if end % BLOCK > 0 {
+        if !end.is_multiple_of(BLOCK) {
             self.zero_within(whole.end, whole.end * BLOCK..end)?;
         }
         if let Some((tail, _)) = self.tail()?

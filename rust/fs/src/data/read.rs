@@ -12,7 +12,14 @@ use super::{BLOCK, tail};
 use crate::Result;
 
 /// Fills `into` from `offset`, as far as the file of `size` bytes reaches; returns how many bytes that is.
-pub(crate) fn read<R: Read>(store: &Store, from: &R, ino: Ino, size: u64, offset: u64, into: &mut [u8]) -> Result<usize> {
+pub(crate) fn read<R: Read>(
+    store: &Store,
+    from: &R,
+    ino: Ino,
+    size: u64,
+    offset: u64,
+    into: &mut [u8],
+) -> Result<usize> {
     let wanted = size.saturating_sub(offset).min(into.len() as u64) as usize;
     let into = into.get_mut(..wanted).unwrap_or_default();
     if into.is_empty() {
@@ -28,14 +35,20 @@ pub(crate) fn read<R: Read>(store: &Store, from: &R, ino: Ino, size: u64, offset
         None => bytes.start / BLOCK..bytes.end.div_ceil(BLOCK),
     };
     let runs = runs(from, ino, blocks)?;
-    let mut wanted = Vec::with_capacity(runs.len());
+    let mut wanted: SmallVec<[Wanted<'_>; 1]> = SmallVec::with_capacity(runs.len());
     let mut rest = &mut *into;
     let mut at = bytes.start;
     for run in &runs {
         let (start, end) = ((run.at * BLOCK).max(at), run.end().saturating_mul(BLOCK).min(bytes.end));
         advance(&mut rest, start - at).fill(0);
         let part = advance(&mut rest, end.saturating_sub(start));
-        wanted.push(Wanted { into: part, skip: (start - run.at * BLOCK) as usize, start: run.start, at: run.at, sums: &run.sums });
+        wanted.push(Wanted {
+            into: part,
+            skip: (start - run.at * BLOCK) as usize,
+            start: run.start,
+            at: run.at,
+            sums: &run.sums,
+        });
         at = end;
     }
     rest.fill(0);

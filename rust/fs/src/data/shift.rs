@@ -23,7 +23,9 @@ impl Editor<'_> {
     pub fn collapse(&mut self, bytes: &Range<u64>) -> Result<()> {
         let blocks = whole_blocks(bytes)?;
         if bytes.end >= self.size() {
-            return Err(Error::Invalid { what: "a range that reaches the end of the file is truncated, not collapsed" });
+            return Err(Error::Invalid {
+                what: "a range that reaches the end of the file is truncated, not collapsed",
+            });
         }
         self.remove(blocks.clone(), Which::All)?;
         self.shift(blocks.end, Way::Down, blocks.end - blocks.start)
@@ -33,7 +35,9 @@ impl Editor<'_> {
     pub fn insert(&mut self, bytes: &Range<u64>) -> Result<()> {
         let blocks = whole_blocks(bytes)?;
         if bytes.start >= self.size() {
-            return Err(Error::Invalid { what: "a hole behind the end of the file is made by truncating, not inserted" });
+            return Err(Error::Invalid {
+                what: "a hole behind the end of the file is made by truncating, not inserted",
+            });
         }
         self.shift(blocks.start, Way::Up, blocks.end - blocks.start)
     }
@@ -80,12 +84,15 @@ impl Editor<'_> {
 
     fn adopt(&mut self, range: Range<u64>, part: &Held) -> Result<()> {
         let sums = part.is_written().then(|| part.sums().iter().map(|sum| sum.get()).collect());
-        self.take_in(range.clone(), smallvec![Piece { at: range.start, run: part.run, birth: part.birth, sums }])
+        self.take_in(
+            range.clone(),
+            smallvec![Piece { at: range.start, run: part.run, birth: part.birth, sums }],
+        )
     }
 }
 
 fn whole_blocks(bytes: &Range<u64>) -> Result<Range<u64>> {
-    match bytes.start % BLOCK == 0 && bytes.end % BLOCK == 0 {
+    match bytes.start.is_multiple_of(BLOCK) && bytes.end.is_multiple_of(BLOCK) {
         true => Ok(bytes.start / BLOCK..bytes.end / BLOCK),
         false => Err(Error::Invalid { what: "offset and length must be multiples of 4096" }),
     }

@@ -23,7 +23,8 @@ pub(crate) fn block(size: u64) -> Option<u64> {
 pub(crate) fn get<R: Read>(from: &R, ino: Ino, block: u64) -> Result<Option<Value>> {
     let Some(value) = from.get(keys::inline(ino, block * BLOCK))? else { return Ok(None) };
     if value.len() as u64 > TAIL_MAX {
-        let source = vexfs_format::Error::BadValue { what: "inline data", field: "length", value: value.len() as u64 };
+        let source =
+            vexfs_format::Error::BadValue { what: "inline data", field: "length", value: value.len() as u64 };
         return Err(Error::Damaged { ino, source });
     }
     Ok(Some(value))

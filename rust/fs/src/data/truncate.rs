@@ -34,7 +34,7 @@ impl Editor<'_> {
             self.delete_tail(block);
         }
         let holds_data = old_tail == Some(last) || edit::holds_data(&self.tx.store, self.ino, last)?;
-        if size % BLOCK > 0 && holds_data {
+        if !size.is_multiple_of(BLOCK) && holds_data {
             match tail::block(size) {
                 Some(block) => {
                     self.remove(block..block + 1, Which::All)?;
@@ -85,7 +85,13 @@ pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut u
 }
 
 /// Removes up to `budget` extents behind `size` and the end of the file, the last first; says whether all are gone.
-pub(crate) fn truncate_some(tx: &mut FsTx, ino: Ino, inode: &Inode, size: u64, budget: &mut usize) -> Result<bool> {
+pub(crate) fn truncate_some(
+    tx: &mut FsTx,
+    ino: Ino,
+    inode: &Inode,
+    size: u64,
+    budget: &mut usize,
+) -> Result<bool> {
     editor::touch_shape(tx, ino);
     remove_behind(tx, ino, inode, size.max(inode.size).div_ceil(BLOCK), budget)
 }

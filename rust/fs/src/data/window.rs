@@ -44,13 +44,24 @@ pub(crate) enum Ahead {
 }
 
 impl Window {
-    /// Takes up to `blocks` blocks in one run. `coming` is how many the change needs altogether, `goal` where the
-    /// file's data before them ends.
-    pub fn take(&self, store: &Store, blocks: u32, coming: u64, goal: Option<BlockNo>, ahead: Ahead) -> Result<Reservation> {
+    /// Takes up to `blocks` blocks in one run. `coming` is how many the change needs altogether, `goal` tells where
+    /// the file's data before them ends.
+    pub fn take(
+        &self,
+        store: &Store,
+        blocks: u32,
+        coming: u64,
+        ahead: Ahead,
+        goal: impl FnOnce() -> Result<Option<BlockNo>>,
+    ) -> Result<Reservation> {
         let mut left = self.0.lock();
         let mut from = match left.blocks.take() {
             Some(from) => from,
-            None => left.refill(store, u32::try_from(coming).unwrap_or(u32::MAX).max(blocks), goal, ahead)?,
+            None => {
+                let coming = u32::try_from(coming).unwrap_or(u32::MAX).max(blocks);
+                let goal = if left.last.len > 0 { Some(BlockNo(left.last.end())) } else { goal()? };
+                left.refill(store, coming, ahead, goal)?
+            }
         };
         match from.split(blocks) {
             Some(part) => {
@@ -63,17 +74,21 @@ impl Window {
 }
 
 impl Left {
-    fn refill(&mut self, store: &Store, coming: u32, goal: Option<BlockNo>, ahead: Ahead) -> Result<Reservation> {
-        let last = Some(self.last).filter(|run| run.len > 0);
-        if let Some(used) = last {
-            store.start_writeback(used);
+    fn refill(
+        &mut self,
+        store: &Store,
+        coming: u32,
+        ahead: Ahead,
+        goal: Option<BlockNo>,
+    ) -> Result<Reservation> {
+        if self.last.len > 0 {
+            store.start_writeback(self.last);
         }
         let blocks = match ahead {
             Ahead::Exactly => coming,
             Ahead::Growing => coming.max(self.last.len.saturating_mul(2).clamp(FIRST, LARGEST)),
         };
-        let behind = last.map(|run| BlockNo(run.end()));
-        let reserved = reserve(store, blocks.min(MOST), behind.or(goal).or_else(behind_the_last))?;
+        let reserved = reserve(store, blocks.min(MOST), goal.or_else(behind_the_last))?;
         self.last = reserved.run();
         LAST.set(Some(self.last.end()));
         Ok(reserved)

@@ -170,7 +170,9 @@ fn appends_of_two_open_files_in_turn_leave_each_in_few_pieces() {
     let files = [volume.create("a"), volume.create("b")];
     let holds = files.map(|ino| volume.fs.hold(ino, None).unwrap());
     for _ in 0..8 * CHUNK_BLOCKS {
-        files.iter().for_each(|ino| drop(volume.change(|tx| tx.append(*ino, &pattern(4096, 1)).unwrap())));
+        for ino in files {
+            volume.change(|tx| tx.append(ino, &pattern(4096, 1)).unwrap());
+        }
     }
     drop(holds);
     for ino in files {

@@ -141,7 +141,10 @@ fn apply(tx: &mut FsTx, files: [Ino; 2], models: &[Vec<u8>; 2], op: &Op) -> [Vec
                 assert_eq!(result.unwrap_err().code(), "invalid_argument");
             } else {
                 assert_eq!(result.unwrap(), copied);
-                let data = models[from].get(offset as usize..(offset + copied) as usize).unwrap_or_default().to_vec();
+                let data = models[from]
+                    .get(offset as usize..(offset + copied) as usize)
+                    .unwrap_or_default()
+                    .to_vec();
                 if copied > 0 {
                     put(&mut models[to], to_offset, &data);
                 }

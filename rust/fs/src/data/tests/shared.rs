@@ -54,12 +54,18 @@ fn writers_of_different_chunks_do_not_conflict_whatever_the_order() {
 
 #[test]
 fn transactions_that_would_spoil_each_other_conflict() {
-    let at = |offset: u64, len: usize| move |tx: &mut FsTx, ino: Ino| tx.write(ino, offset, &pattern(len, 3)).unwrap();
+    let at = |offset: u64, len: usize| {
+        move |tx: &mut FsTx, ino: Ino| tx.write(ino, offset, &pattern(len, 3)).unwrap()
+    };
     let truncate = |size: u64| move |tx: &mut FsTx, ino: Ino| tx.truncate(ino, size).unwrap();
     let allocate = |what: Allocate, offset: u64, len: u64| {
         move |tx: &mut FsTx, ino: Ino| tx.allocate(ino, what, offset, len).unwrap()
     };
-    let append = |len: usize| move |tx: &mut FsTx, ino: Ino| drop(tx.append(ino, &pattern(len, 5)).unwrap());
+    let append = |len: usize| {
+        move |tx: &mut FsTx, ino: Ino| {
+            tx.append(ino, &pattern(len, 5)).unwrap();
+        }
+    };
     let replace = |tx: &mut FsTx, ino: Ino| tx.write_all(ino, b"new").unwrap();
     // Each pair, on a file of 3 MiB and 100 bytes with a hole in the second MiB, in both orders.
     let pairs: [(&str, Change<'_>, Change<'_>); 14] = [
