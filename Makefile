@@ -7,7 +7,7 @@ WHEELS := build/wheels
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') \
 	Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help venv build install demo test test-rust test-python lint format stubs clean
+.PHONY: help venv build install demo test test-rust test-python lint format stubs bench bench-compare clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,24 @@ format:  ## format everything
 
 stubs: install  ## write the docstrings of the module into its stubs
 	$(BIN)/python tools/stubs.py
+
+BENCH_VENV := build/venv-bench
+RIVALS := cargo build --quiet --release --manifest-path benches/rivals/Cargo.toml --target-dir build/rivals
+
+bench: install  ## our own figures; BENCH="--quick --area commit --json FILE" chooses
+	$(RIVALS) --no-default-features
+	$(BIN)/python -m benches $(BENCH)
+
+bench-compare: $(BENCH_VENV)/.installed  ## our figures beside those of other stores, each with its bar; 15 minutes
+	$(RIVALS)
+	$(BENCH_VENV)/bin/python -m benches --compare $(BENCH)
+
+$(BENCH_VENV)/.installed: $(WHEELS)/.built
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check "click>=8.4" "rich>=13.9" "lmdb>=1.6" \
+		"rocksdict>=0.3.24"
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(WHEELS)/*.whl
+	touch $@
 
 clean:  ## remove what was built, but for cargo's target folder
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
