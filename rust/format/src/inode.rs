@@ -40,7 +40,8 @@ record! {
         72 version: U64,
         /// A directory: its parent's inode number. A device: its number. Else zero.
         80 parent_or_rdev: U64,
-        /// Bit 0: has an access control list. Bit 1: a directory, and has a default one. Others are kept as they are.
+        /// Bit 0: has an access control list. Bit 1: a directory, and has a default one.
+        /// Bit 2: may have other extended attributes. Others are kept as they are.
         88 flags: U32,
         /// A directory: how many directories are in it.
         92 subdirs: U32,
@@ -130,7 +131,7 @@ pub struct Inode {
     pub version: u64,
     /// A directory: its parent's inode number. A device: its number. Else zero.
     pub parent_or_rdev: u64,
-    /// [`Inode::HAS_ACL`], [`Inode::HAS_DEFAULT_ACL`]; others are kept as they are.
+    /// [`Inode::HAS_ACL`], [`Inode::HAS_DEFAULT_ACL`], [`Inode::HAS_XATTRS`]; others are kept as they are.
     pub flags: u32,
     /// A directory: how many directories are in it.
     pub subdirs: u32,
@@ -141,6 +142,8 @@ impl Inode {
     pub const HAS_ACL: u32 = 1;
     /// The directory has an attribute `system.posix_acl_default`.
     pub const HAS_DEFAULT_ACL: u32 = 2;
+    /// The inode has or had other extended attributes; without, nobody need look for them.
+    pub const HAS_XATTRS: u32 = 4;
 
     /// Type and permissions, as in `st_mode`.
     #[must_use]

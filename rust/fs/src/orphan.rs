@@ -10,6 +10,9 @@ use vexfs_store::{Durability, Isolation, Read};
 
 use crate::{Caller, Error, Fs, FsTx, Result, data, keys};
 
+/// An inode without these flags has no extended attributes.
+const ATTRIBUTES: u32 = Inode::HAS_ACL | Inode::HAS_DEFAULT_ACL | Inode::HAS_XATTRS;
+
 /// Says that the inode is still to be removed.
 pub(crate) fn put(tx: &mut FsTx, ino: Ino, inode: &Inode) {
     let orphan = Orphan { generation: inode.generation, work: Work::Remove };
@@ -18,12 +21,13 @@ pub(crate) fn put(tx: &mut FsTx, ino: Ino, inode: &Inode) {
 
 /// Removes up to `budget` items of an inode without a name; says whether it is gone altogether.
 pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut usize) -> Result<bool> {
-    if !remove_xattrs(tx, ino, budget)? {
+    if inode.flags & ATTRIBUTES != 0 && !remove_xattrs(tx, ino, budget)? {
         return Ok(false);
     }
     if inode.file_type != FileType::Directory && !data::remove_some(tx, ino, inode, budget)? {
         return Ok(false);
     }
+    tx.pending.record_put(ino);
     tx.store.delete(keys::inode(ino));
     tx.store.touch(keys::live(ino));
     tx.store.free_inode(ino);
@@ -43,7 +47,9 @@ fn step(tx: &mut FsTx, ino: Ino) -> Result<bool> {
     let Some(value) = tx.store.get(keys::orphan(ino))? else { return Ok(true) };
     let orphan = Orphan::parse(&value).map_err(|source| Error::Damaged { ino, source })?;
     let mut budget = tx.fs.removal_budget();
-    let done = match (tx.find_inode(ino)?, orphan.work) {
+    // The number may be another inode's by now.
+    let inode = tx.find_inode(ino)?.filter(|inode| inode.generation == orphan.generation);
+    let done = match (inode, orphan.work) {
         (Some(inode), Work::Remove) if inode.nlink == 0 => remove_some(tx, ino, &inode, &mut budget)?,
         (Some(inode), Work::Truncate { size }) => data::truncate_some(tx, ino, &inode, size, &mut budget)?,
         _ => true,

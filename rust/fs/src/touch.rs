@@ -1,5 +1,6 @@
 //! Changes of an inode record that commute: whoever commits them, in whatever order, nobody has to run again.
-//! A directory's times, its count of directories and its parent change this way, and a file's change time.
+//! A directory's times, its count of directories and its parent change this way, and the change time and flags of
+//! any inode.
 
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 
@@ -21,6 +22,8 @@ pub(crate) struct Touch {
     subdirs: AtomicI32,
     /// The new parent of a directory, 0 for the one it has.
     parent: AtomicU64,
+    /// Flags to set.
+    flags: u32,
 }
 
 impl Touch {
@@ -31,7 +34,13 @@ impl Touch {
             ctime: AtomicI64::new(now),
             subdirs: AtomicI32::new(0),
             parent: AtomicU64::new(0),
+            flags: 0,
         }
+    }
+
+    /// The inode changed at `now`, and got these flags.
+    pub(crate) fn flagged(now: i64, flags: u32) -> Self {
+        Self { flags, ..Self::inode(now) }
     }
 
     /// An entry of the directory changed at `now`, and `subdirs` directories came to be in it.
@@ -57,6 +66,7 @@ impl Touch {
         later(&mut raw.ctime_ns, self.ctime.load(Ordering::Relaxed), now);
         let subdirs = raw.subdirs.get().saturating_add_signed(self.subdirs.load(Ordering::Relaxed));
         raw.subdirs = U32::new(subdirs);
+        raw.flags = U32::new(raw.flags.get() | self.flags);
         match self.parent.load(Ordering::Relaxed) {
             0 => {}
             parent => raw.parent_or_rdev = U64::new(parent),

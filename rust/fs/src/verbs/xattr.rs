@@ -136,7 +136,7 @@ impl FsTx {
             Namespace::DefaultAcl => self.set_default_acl(ino, inode, value),
             _ => {
                 self.put_xattr(ino, name, value)?;
-                self.touch(ino, Touch::inode(clock::now()));
+                self.touch(ino, Touch::flagged(clock::now(), Inode::HAS_XATTRS));
                 Ok(())
             }
         }
