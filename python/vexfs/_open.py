@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Literal
 
 from vexfs import _vexfs
+from vexfs.errors import build
 from vexfs.file import invalid
 from vexfs.report import FsckReport, RecoveryReport, Report
 from vexfs.sizes import parse_size
@@ -135,7 +137,9 @@ def fsck(
     """
     if repair not in ("none", "safe", "all"):
         raise invalid(f"repair must be 'none', 'safe' or 'all', not {repair!r}")
-    return FsckReport(_vexfs.fsck(image, repair, data, progress))
+    if repair != "none":
+        raise build("not_supported", 95, "this version checks and does not repair: use repair='none'", image)
+    return FsckReport(json.loads(_vexfs.fsck(image, data, progress)))
 
 
 def recover(image: Image, workers: int | None = None, *, dry_run: bool = False) -> RecoveryReport:
@@ -155,4 +159,4 @@ def recover(image: Image, workers: int | None = None, *, dry_run: bool = False) 
 
 def fsck_passes() -> list[Report]:
     """What a check consists of, in order: `id`, `name`, and `what` in one sentence."""
-    return [Report(fields) for fields in _vexfs.fsck_passes()]
+    return [Report(fields) for fields in json.loads(_vexfs.fsck_passes())]

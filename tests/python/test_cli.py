@@ -274,9 +274,11 @@ def test_fsck(cli, filled, tmp_path):
 
 
 def test_fsck_of_a_damaged_volume_is_4(cli, filled):
+    with vexfs.open(filled) as vol:
+        vol.write_bytes("/whole blocks", b"precious" * 1024)
     data = pathlib.Path(filled).read_bytes()
     with open(filled, "r+b") as f:
-        f.seek(data.index(b"x = 1\n" * 100))
+        f.seek(data.index(b"precious"))
         f.write(b"y")
     done = cli("fsck", "--data", filled)
     assert done.code == 4

@@ -17,6 +17,8 @@ pub enum Failure {
     Forked(u32),
     /// The caller gave something impossible.
     Argument(String),
+    /// The checker could not begin, or was told to end.
+    Check(vexfs_check::Error),
 }
 
 impl<E: Into<vexfs_fs::Error>> From<E> for Failure {
@@ -41,6 +43,7 @@ impl Failure {
                 libc::EBADF,
                 format!("the volume was opened by process {pid}, and this is its forked child: open it again here"),
             ),
+            Self::Check(error) => (error.code(), libc::EIO, error.to_string()),
             Self::Argument(message) => ("invalid_argument", libc::EINVAL, message.clone()),
         }
     }

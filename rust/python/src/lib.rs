@@ -4,6 +4,7 @@
 //! a forked child inherits is neither used nor closed; failures become exceptions by their stable code.
 
 mod args;
+mod check;
 mod compound;
 mod error;
 mod file;
@@ -35,5 +36,7 @@ fn _vexfs(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stat::Stat>()?;
     module.add_class::<stat::StatVfs>()?;
     module.add_function(wrap_pyfunction!(format::mkfs, module)?)?;
-    module.add_function(wrap_pyfunction!(format::tune, module)?)
+    module.add_function(wrap_pyfunction!(format::tune, module)?)?;
+    module.add_function(wrap_pyfunction!(check::fsck, module)?)?;
+    module.add_function(wrap_pyfunction!(check::fsck_passes, module)?)
 }

@@ -11,7 +11,7 @@ use vexfs_fs::{Fs, Options};
 use vexfs_store::{CheckpointKind, Mode};
 
 use crate::args::PathArg;
-use crate::error::{Result, invalid};
+use crate::error::{Failure, Result, invalid};
 use crate::names::name;
 use crate::report;
 use crate::session::Session;
@@ -35,14 +35,18 @@ fn open(path: &Path, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
     };
     match (FileDevice::open(path, access), beside) {
         (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => open(path, &Options { mode, ..options.clone() }),
-        // What has a length that no volume has is not one.
-        (Err(vexfs_device::Error::BadSize { name, reason }), _) => {
-            Err(vexfs_store::Error::NotAVolume { name, reason }.into())
-        }
         (device, _) => {
-            let device = Arc::new(device.map_err(vexfs_store::Error::from)?);
+            let device = Arc::new(device.map_err(not_a_volume)?);
             Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
         }
+    }
+}
+
+/// Why a file cannot be opened as a volume: one whose length no volume has is none.
+pub fn not_a_volume(error: vexfs_device::Error) -> Failure {
+    match error {
+        vexfs_device::Error::BadSize { name, reason } => vexfs_store::Error::NotAVolume { name, reason }.into(),
+        error => vexfs_store::Error::from(error).into(),
     }
 }
 

@@ -161,6 +161,9 @@ impl Inner {
         self.device.flush().map_err(|error| self.fail(&error))?;
         let mut descriptor = self.descriptor(id, kind, pending, &applied.root, table);
         descriptor.retention = outcome.table;
+        // Counted on from the volume's first checkpoint: which of the reserved numbers are in use only mkfs knows.
+        let before = newest.counts.inodes.saturating_add(newest.counts.free_inodes);
+        descriptor.counts.inodes = before.saturating_sub(table.free_inodes);
         Ok(Built { root: applied.root, descriptor, retention, freed })
     }
 
@@ -214,7 +217,7 @@ impl Inner {
             table_crc: table.crc,
             retention: None,
             counts: Counts {
-                inodes: self.geometry.inode_count().saturating_sub(table.free_inodes),
+                inodes: 0,
                 nodes: counts.nodes,
                 leaves: counts.leaves,
                 items: counts.items,
@@ -264,7 +267,7 @@ impl Inner {
             for ino in merged.space.inode_freed {
                 self.unreserve_inode(ino);
             }
-            writer.pinned.hold(merged.frozen);
+            writer.pinned.hold(&merged.frozen);
         }
         self.release_log(writer, descriptor.id, descriptor.lsn);
     }
