@@ -159,6 +159,9 @@ impl Inner {
     /// Returns freed blocks that nobody can reach any more to the allocator; says whether there were any.
     pub(crate) fn reclaim(&self) -> Result<bool> {
         let writer = self.writer()?;
+        if let Some((id, lsn)) = writer.pinned.take_released() {
+            writer.log.set_durable_checkpoint(id, lsn);
+        }
         let runs = writer.deferred.take_reusable(self.readers.oldest());
         for run in &runs {
             if self.options.discard {

@@ -264,6 +264,7 @@ fn place(
     let reservation =
         writer.log.reserve(prepared.record_bytes, class).map_err(|error| Stop::from_reserve(inner, error))?;
     let mut commits = writer.commits.lock();
+    inner.check_writable()?;
     let state = inner.state.load();
     commits.validate(&state, tx)?;
     inner.admit(writer, &mut commits, &state, prepared.growth, tx.removal).map_err(Stop::NoRoom)?;

@@ -133,7 +133,7 @@ impl Inner {
 
     /// Tells the log of a durable checkpoint, and frees it up to there as far as nobody reads it.
     pub(crate) fn release_log(&self, writer: &Writer, id: CheckpointId, lsn: Lsn) {
-        writer.log.set_durable_checkpoint(id, writer.pinned.free_up_to(lsn));
+        writer.log.set_durable_checkpoint(id, writer.pinned.free_up_to(id, lsn));
     }
 
     /// Makes everything committed durable.
@@ -146,10 +146,16 @@ impl Inner {
 
     /// Ends writing: everything committed goes into a checkpoint, so that the next open finds an empty log.
     fn close(&self) -> Result<()> {
+        let Some(writer) = &self.writer else {
+            self.closed.store(true, Ordering::Release);
+            return Ok(());
+        };
+        // Under the commit lock: a commit is either before the last checkpoint or refused.
+        let commits = writer.commits.lock();
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let Some(writer) = &self.writer else { return Ok(()) };
+        drop(commits);
         self.check_not_failed()?;
         // The first may have had a recovered run to merge; what came since is in the second.
         while self.checkpoint(Kind::Incremental)? {}

@@ -251,3 +251,65 @@ fn unique_numbers_are_never_repeated_after_a_crash() {
     std::mem::forget(store);
     assert!(open(&device).unique() > number);
 }
+
+#[test]
+fn a_view_of_the_recovered_log_keeps_it_from_being_overwritten_until_it_ends() {
+    let device = formatted(8 << 20);
+    let store = open(&device);
+    for i in 0..20 {
+        put(&store, key(i), format!("logged {i}").as_bytes(), Durability::Durable);
+    }
+    std::mem::forget(store);
+    let store = open(&device);
+    let view = store.view();
+    let value = view.get(key(3)).unwrap().unwrap();
+    store.checkpoint(Default::default()).unwrap();
+    // The log is 256 KiB: commits fill it until what is left is what the view reads.
+    let refused = (0..200).find_map(|i| {
+        let mut tx = store.begin(Isolation::Snapshot).unwrap();
+        tx.put(key(1000 + i), vec![1; 3000]);
+        tx.commit(Durability::Durable).err()
+    });
+    assert!(matches!(refused, Some(Error::Stalled)), "{refused:?}");
+    assert_eq!(text(&view, key(7)).unwrap(), "logged 7");
+    assert_eq!(&value[..], b"logged 3");
+    drop((view, value));
+    for i in 0..200 {
+        put(&store, key(2000 + i), &[2; 3000], Durability::Durable);
+    }
+    store.close().unwrap();
+}
+
+#[test]
+fn a_closed_store_refuses_commits_and_loses_none_before() {
+    let device = formatted(16 << 20);
+    let store = open(&device);
+    let committed = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|thread| {
+                let store = store.clone();
+                scope.spawn(move || {
+                    let mut done = 0;
+                    loop {
+                        let Ok(mut tx) = store.begin(Isolation::Snapshot) else { return done };
+                        tx.put(key(thread * 100_000 + done), b"x".to_vec());
+                        match tx.commit(Durability::Visible) {
+                            Ok(_) => done += 1,
+                            Err(error) => {
+                                assert!(matches!(error, Error::Closed), "{error}");
+                                return done;
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        store.close().unwrap();
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum::<u64>()
+    });
+    drop(store);
+    let store = open(&device);
+    assert!(store.recovery().clean);
+    assert_eq!(store.view().range(key(0), key(u64::MAX)).count() as u64, committed);
+}
