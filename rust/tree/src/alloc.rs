@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use vexfs_format::BlockRun;
 
+use crate::error::{Error, Result};
+
 /// Why no blocks were handed out.
 #[derive(Clone, Debug)]
 pub enum AllocError {
@@ -18,5 +20,15 @@ pub enum AllocError {
 pub trait NodeAlloc {
     /// A run of `min` to `max` blocks that starts at a multiple of `align` (a power of two). The tree asks for exact
     /// lengths, so that nothing is left over: `min` equals `max`.
-    fn alloc(&mut self, min: u32, max: u32, align: u32) -> Result<BlockRun, AllocError>;
+    fn alloc(&mut self, min: u32, max: u32, align: u32) -> std::result::Result<BlockRun, AllocError>;
+}
+
+/// A run of exactly `blocks` blocks at a multiple of `align`; nothing else is written to.
+pub(crate) fn exactly(alloc: &mut dyn NodeAlloc, blocks: u32, align: u32) -> Result<BlockRun> {
+    match alloc.alloc(blocks, blocks, align) {
+        Ok(run) if run.len == blocks && run.start.0.is_multiple_of(align.into()) => Ok(run),
+        Ok(run) => Err(Error::WrongRun { run, blocks, align }),
+        Err(AllocError::NoSpace) => Err(Error::NoSpace { blocks }),
+        Err(AllocError::Failed(error)) => Err(Error::Alloc(error)),
+    }
 }

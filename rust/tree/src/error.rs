@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vexfs_format::{BlockNo, Key};
-
-use crate::alloc::AllocError;
+use vexfs_format::{BlockNo, BlockRun, Key};
 
 /// The result of an operation on the tree.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -38,6 +36,26 @@ pub enum Error {
     NoSpace {
         /// How many blocks were asked for.
         blocks: u32,
+    },
+    /// The allocator gave something else than it was asked for.
+    #[error(
+        "the allocator gave {} blocks at {} where {blocks} at a multiple of {align} were asked for; \
+         this is a bug, report it",
+        .run.len, .run.start
+    )]
+    WrongRun {
+        /// What it gave.
+        run: BlockRun,
+        /// How many blocks were asked for.
+        blocks: u32,
+        /// What the first one was to be a multiple of.
+        align: u32,
+    },
+    /// A new node does not hold what it was to hold.
+    #[error("a new tree node cannot be made: {what}; the tree is as before; this is a bug, report it")]
+    Internal {
+        /// What went wrong.
+        what: &'static str,
     },
     /// The allocator failed.
     #[error("blocks for the tree could not be allocated: {0}")]
@@ -72,14 +90,9 @@ impl Error {
             Self::TooLarge { .. } => "value_too_large",
             Self::Unsorted { .. } => "unsorted_batch",
             Self::NoSpace { .. } => "no_space",
+            Self::WrongRun { .. } => "wrong_run",
+            Self::Internal { .. } => "internal",
             Self::Alloc(_) => "allocation_failed",
-        }
-    }
-
-    pub(crate) fn alloc(error: AllocError, blocks: u32) -> Self {
-        match error {
-            AllocError::NoSpace => Self::NoSpace { blocks },
-            AllocError::Failed(error) => Self::Alloc(error),
         }
     }
 }

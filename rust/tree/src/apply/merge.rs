@@ -12,7 +12,7 @@ use super::part::{ChildPart, Items};
 use super::pending::{End, Pending};
 use super::queue::{Queue, Target};
 use super::{Applied, Change};
-use crate::alloc::NodeAlloc;
+use crate::alloc::{NodeAlloc, exactly};
 use crate::error::{Error, Result};
 use crate::node::{Child, Node, Span};
 use crate::reader::Reader;
@@ -231,10 +231,10 @@ impl<'a> Merge<'a> {
         let written = self.queue.write(self.reader, self.alloc)?;
         let mut ptr = match target {
             Target::Written(ptr) => ptr,
-            Target::Queued(index) => match written.get(index) {
-                Some(ptr) => return Ok(*ptr),
-                None => return Err(Error::NoSpace { blocks: NODE_BLOCKS }),
-            },
+            Target::Queued(index) => {
+                let what = "the root was not written";
+                return written.get(index).copied().ok_or(Error::Internal { what });
+            }
         };
         while ptr.level > 0 {
             let at = Child { ptr, span: Span::default() };
@@ -265,7 +265,7 @@ impl<'a> Merge<'a> {
         let blocks = len.div_ceil(BLOCK_SIZE as u32);
         // Aligned so that it breaks no more units of four blocks than it must.
         let align = blocks.next_power_of_two().min(NODE_BLOCKS);
-        let run = self.alloc.alloc(blocks, blocks, align).map_err(|error| Error::alloc(error, blocks))?;
+        let run = exactly(self.alloc, blocks, align)?;
         let zeros = [0; BLOCK_SIZE];
         let tail = zeros.get(..blocks as usize * BLOCK_SIZE - value.len()).unwrap_or_default();
         self.reader.device.write_all_at(&[value, tail], run.start.byte_offset())?;
@@ -305,14 +305,15 @@ impl<'a> Merge<'a> {
 
     fn make_leaf(&mut self, parts: &[Items]) -> Result<()> {
         let mut node = Node::blank();
-        Node::edit(&mut node, |bytes| {
+        let made = Node::edit(&mut node, |bytes| {
             let mut writer = NodeWriter::new(bytes, 0);
-            for part in parts {
-                let fits = part.write(&mut writer);
-                debug_assert!(fits, "a run is cut so that it fits");
-            }
+            let fits = parts.iter().all(|part| part.write(&mut writer));
             writer.finish(self.birth);
+            fits
         });
+        if made != Some(true) {
+            return Err(Error::Internal { what: "its items do not fit" });
+        }
         self.gained.leaves += 1;
         let target = self.queue.push(node, Vec::new());
         self.made(0, parts.first().and_then(Items::key), target)
@@ -321,21 +322,21 @@ impl<'a> Merge<'a> {
     fn make_node(&mut self, level: usize, children: &[ChildPart]) -> Result<()> {
         let mut node = Node::blank();
         let mut gaps = Vec::new();
-        Node::edit(&mut node, |bytes| {
+        let made = Node::edit(&mut node, |bytes| {
             let mut writer = NodeWriter::new(bytes, u8::try_from(level).unwrap_or(u8::MAX));
-            for (slot, child) in children.iter().enumerate() {
-                let ptr = match child.target {
-                    Target::Written(ptr) => Some(ptr),
-                    Target::Queued(index) => {
-                        gaps.push((slot, index));
-                        None
-                    }
-                };
-                let fits = writer.child(child.key, ptr);
-                debug_assert!(fits, "a run is cut so that it fits");
-            }
+            let fits = children.iter().enumerate().all(|(slot, child)| match child.target {
+                Target::Written(ptr) => writer.child(child.key, Some(ptr)),
+                Target::Queued(index) => {
+                    gaps.push((slot, index));
+                    writer.child(child.key, None)
+                }
+            });
             writer.finish(self.birth);
+            fits
         });
+        if made != Some(true) {
+            return Err(Error::Internal { what: "its children do not fit" });
+        }
         let target = self.queue.push(node, gaps);
         self.made(level, children.first().map(|child| child.key), target)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vexfs_format::node::{place, set_child};
 use vexfs_format::{BlockNo, BlockRun, NODE_BLOCKS, NODE_SIZE, NodePtr};
 
-use crate::alloc::{AllocError, NodeAlloc};
+use crate::alloc::{NodeAlloc, exactly};
 use crate::error::{Error, Result};
 use crate::node::Node;
 use crate::reader::Reader;
@@ -55,10 +55,10 @@ impl Queue {
         let mut count = nodes.min(self.longest);
         loop {
             let blocks = u32::try_from(count).unwrap_or(1).saturating_mul(NODE_BLOCKS);
-            match alloc.alloc(blocks, blocks, NODE_BLOCKS) {
+            match exactly(alloc, blocks, NODE_BLOCKS) {
                 Ok(run) => return Ok((run, count)),
-                Err(AllocError::NoSpace) if count > 1 => count = count.div_ceil(2),
-                Err(error) => return Err(Error::alloc(error, blocks)),
+                Err(Error::NoSpace { .. }) if count > 1 => count = count.div_ceil(2),
+                Err(error) => return Err(error),
             }
             self.longest = count;
         }

@@ -286,3 +286,9 @@ impl Random {
         self.next() % bound
     }
 }
+
+/// How many cases a model test tries; `PROPTEST_CASES` says otherwise, for campaigns.
+pub fn cases(usual: u32) -> proptest::test_runner::Config {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}

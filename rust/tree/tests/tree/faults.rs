@@ -155,3 +155,27 @@ fn new_nodes_are_written_with_few_large_writes() {
     leaves.dedup();
     assert_eq!(device.len() % NODE_SIZE as u64, 0);
 }
+
+/// Gives something near what was asked for.
+struct Careless(vexfs_format::BlockRun);
+
+impl vexfs_tree::NodeAlloc for Careless {
+    fn alloc(&mut self, _: u32, _: u32, _: u32) -> Result<vexfs_format::BlockRun, vexfs_tree::AllocError> {
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn a_run_that_was_not_asked_for_is_never_written() {
+    for (start, len) in [(64, 3), (64, 5), (66, 4), (64, 0)] {
+        let device = Arc::new(SimDevice::new(1 << 20));
+        let volume = Volume::on(Arc::<SimDevice>::clone(&device), 1 << 20);
+        let batch = Batch::from([(Key::MIN, Some(vec![1]))]);
+        let mut alloc = Careless(vexfs_format::BlockRun::new(start, len));
+        let birth = vexfs_format::Seq(1);
+        let error =
+            crate::common::apply(&volume.reader, &volume.root, &batch, birth, &mut alloc).unwrap_err();
+        assert_eq!(error.code(), "wrong_run", "{len} blocks at {start}");
+        assert_eq!(device.counts().writes, 0);
+    }
+}

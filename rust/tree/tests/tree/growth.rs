@@ -95,7 +95,7 @@ fn batch(shape: &Shape, act: Act, seed: u64) -> Batch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::cases(48))]
 
     #[test]
     fn no_batch_allocates_more_than_the_bound(

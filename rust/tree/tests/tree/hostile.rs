@@ -221,7 +221,7 @@ fn use_all(reader: &Reader, root: &Root, volume: &mut Volume, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::cases(300))]
 
     #[test]
     fn a_forged_node_is_refused_or_read_consistently(

@@ -9,3 +9,4 @@ mod growth;
 mod hostile;
 mod model;
 mod shape;
+mod values;

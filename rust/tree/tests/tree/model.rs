@@ -116,7 +116,7 @@ fn check_both_ends(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::cases(64))]
 
     #[test]
     fn random_batches_do_what_they_do_to_a_map(batches in batches(), longest in 1u32..300, seed: u64) {
