@@ -195,15 +195,10 @@ fn next(from: u32, wanted: impl Fn(u32) -> u64) -> u32 {
 /// The words that `len` bits from `start` touch, each with the mask of those bits.
 fn masks(start: u32, len: u32) -> impl Iterator<Item = (u32, u64)> {
     let end = start.saturating_add(len).min(BITS);
-    let mut at = start;
-    core::iter::from_fn(move || {
-        if at >= end {
-            return None;
-        }
-        let (index, shift) = (at / WORD, at % WORD);
-        let bits = (WORD - shift).min(end - at);
-        at += bits;
-        Some((index, (u64::MAX >> (WORD - bits)) << shift))
+    (start / WORD..end.div_ceil(WORD)).map(move |index| {
+        let from = start.saturating_sub(index * WORD);
+        let to = (end - index * WORD).min(WORD);
+        (index, (u64::MAX << from) & (u64::MAX >> (WORD - to)))
     })
 }
 

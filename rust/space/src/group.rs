@@ -1,15 +1,16 @@
 //! One group's blocks in memory.
 //!
 //! A bit of [`Busy`] is set while its block is in use by the committed state, reserved by a transaction, or freed
-//! but not yet reusable. Invariants: the counts in [`Hint`] are those of the bits; `Hint::largest` and the
-//! [`Lowest`] positions are bounds, never too small a run nor too high a position, so that a search may trust
-//! them to skip; the atomic copy of the hint is that of the last change.
+//! but not yet reusable. Invariants: the counts in [`Hint`] and the [`LongRuns`] are those of the bits;
+//! `Hint::largest` and the [`Lowest`] positions are bounds, never too small a run nor too high a position, so that a
+//! search may trust them to skip; the atomic copy of the hint is that of the last change.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::bits::{BITS, Bitset, UNIT, WORD, Words};
+use crate::bits::{BITS, Bitset, UNIT, Words};
+use crate::long::{LONG, LongRuns};
 use crate::request::{Request, Strategy};
 use crate::search::{self, Need};
 
@@ -99,6 +100,7 @@ pub(crate) struct Busy {
     bits: Bitset,
     base: u64,
     hint: Hint,
+    long: LongRuns,
     lowest: Lowest,
     /// Where the search for buddies goes on.
     buddy: u32,
@@ -108,7 +110,7 @@ impl Busy {
     pub fn new(bits: Bitset, base: u64, largest: u16) -> Self {
         let free = (BITS - bits.count()) as u16;
         let hint = Hint { free, units: bits.count_free_units() as u16, largest };
-        Self { bits, base, hint, lowest: Lowest::default(), buddy: 0 }
+        Self { long: LongRuns::of(&bits), bits, base, hint, lowest: Lowest::default(), buddy: 0 }
     }
 
     pub const fn bits(&self) -> &Bitset {
@@ -131,12 +133,8 @@ impl Busy {
         let half = request.max.div_ceil(2).clamp(request.min, len);
         let start = match goal.filter(|goal| self.is_free_at(*goal, &Need { len: half, ..need })) {
             Some(goal) => Some(goal),
-            None if request.strategy == Strategy::BestFit => {
-                self.lowest(&need).and_then(|first| search::best_fit(&self.bits, first, &need))
-            }
-            None => goal
-                .and_then(|goal| search::next_area(&self.bits, goal, &need))
-                .or_else(|| self.lowest(&need)),
+            None if request.strategy == Strategy::BestFit => self.best_fit(&need),
+            None => goal.and_then(|goal| self.next(goal, &need)).or_else(|| self.lowest(&need)),
         };
         if start.is_none() && request.align == 1 {
             self.hint.largest = self.hint.largest.min((len - 1) as u16);
@@ -147,7 +145,9 @@ impl Busy {
 
     /// The longest free run.
     pub fn longest(&mut self) -> u32 {
-        let len = search::largest(&self.bits, &Need { len: 1, align: 1, base: 0 }).map_or(0, |(_, len)| len);
+        let short =
+            || search::largest(&self.bits, &Need { len: 1, align: 1, base: 0 }).map_or(0, |(_, len)| len);
+        let len = self.long.longest().unwrap_or_else(short);
         self.hint.largest = len as u16;
         len
     }
@@ -184,6 +184,7 @@ impl Busy {
     pub fn take(&mut self, start: u32, len: u32, units: u32) {
         debug_assert!(self.bits.is_free(start, len) && self.bits.free_units(start, len) == units);
         self.bits.set(start, len);
+        self.long.taken(start, len);
         self.hint.free -= len as u16;
         self.hint.units -= units as u16;
     }
@@ -198,14 +199,27 @@ impl Busy {
         self.hint.free += len as u16;
         self.hint.units += units as u16;
         self.hint.largest = self.hint.largest.max(merged as u16);
+        self.long.freed(first, merged);
         self.lowest.freed(first, merged);
         units
     }
 
-    /// First fit without a goal: skips what earlier searches have seen.
+    /// The first place at or behind `from`.
+    fn next(&self, from: u32, need: &Need) -> Option<u32> {
+        if need.len < LONG { search::next_area(&self.bits, from, need) } else { self.long.next(from, need) }
+    }
+
+    fn best_fit(&mut self, need: &Need) -> Option<u32> {
+        if need.len >= LONG {
+            return self.long.best_fit(need);
+        }
+        self.lowest(need).and_then(|first| search::best_fit(&self.bits, first, need))
+    }
+
+    /// The first place of all; skips what earlier searches have seen.
     fn lowest(&mut self, need: &Need) -> Option<u32> {
         let from = self.lowest.from(need);
-        let found = search::next_area(&self.bits, from, need);
+        let found = self.next(from, need);
         if found != Some(from) {
             self.lowest.learn(need, found.unwrap_or(BITS));
         }
@@ -217,63 +231,42 @@ impl Busy {
     }
 }
 
-const SHORT: usize = WORD as usize + 1;
-const CLASSES: usize = SHORT + 9;
-
-/// For each length of run the lowest position at which one can begin. Lengths up to a word have their own
-/// place, longer ones share one by powers of two; place 0 is that of whole units.
+/// For each length of a short run the lowest position at which one can begin. Place 0 is that of whole units.
 #[derive(Debug)]
-struct Lowest([u16; CLASSES]);
+struct Lowest([u16; LONG as usize]);
 
 impl Default for Lowest {
     fn default() -> Self {
-        Self([0; CLASSES])
+        Self([0; LONG as usize])
     }
 }
 
 impl Lowest {
     /// Where a search for this run can begin.
     fn from(&self, need: &Need) -> u32 {
-        let place = |index: usize| self.0.get(index).copied().map_or(0, u32::from);
-        let by_len = place(class_below(need.len));
-        if is_unit(need) { by_len.max(place(0)) } else { by_len }
+        let place = |index: u32| self.0.get(index as usize).copied().map_or(0, u32::from);
+        if is_unit(need) { place(need.len).max(place(0)) } else { place(need.len) }
     }
 
     /// Nothing for this run was found in front of `found`.
     fn learn(&mut self, need: &Need, found: u32) {
-        let found = found as u16;
-        if need.align == 1 {
-            let longer = self.0.get_mut(class_above(need.len)..).unwrap_or_default();
-            longer.iter_mut().for_each(|place| *place = (*place).max(found));
-        } else if is_unit(need) {
-            self.0.iter_mut().take(1).for_each(|place| *place = (*place).max(found));
-        }
+        let places = match need.align {
+            1 => self.0.get_mut(need.len as usize..),
+            _ if is_unit(need) => self.0.get_mut(..1),
+            _ => None,
+        };
+        places.unwrap_or_default().iter_mut().for_each(|place| *place = (*place).max(found as u16));
     }
 
     /// There is a free run of `len` at `start` now.
     fn freed(&mut self, start: u32, len: u32) {
-        let start = start as u16;
-        let shorter = self.0.get_mut(..=class_below(len)).unwrap_or_default();
-        shorter.iter_mut().for_each(|place| *place = (*place).min(start));
+        let shorter = self.0.iter_mut().take(len as usize + 1);
+        shorter.for_each(|place| *place = (*place).min(start as u16));
     }
 }
 
 const fn is_unit(need: &Need) -> bool {
     need.len == UNIT && need.align == UNIT
-}
-
-/// The last place whose bound holds for a run of `len`.
-const fn class_below(len: u32) -> usize {
-    if len <= WORD { len as usize } else { SHORT - 1 + (len.ilog2() - WORD.ilog2()) as usize }
-}
-
-/// The first place whose runs are all at least that long.
-const fn class_above(len: u32) -> usize {
-    if len <= WORD {
-        len as usize
-    } else {
-        SHORT - 1 + (len.next_power_of_two().ilog2() - WORD.ilog2()) as usize
-    }
 }
 
 #[cfg(test)]

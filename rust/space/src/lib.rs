@@ -3,7 +3,7 @@
 //!
 //! [`Space`] allocates ([`Request`], [`Strategy`], [`Class`]) and releases in memory; a checkpoint hands it a
 //! [`Delta`] and gets the [`TableState`] that its descriptor names. The order to read in: `bits`, `search` (one
-//! group's bits), `group` (what is known of them), `units` and `lane` (what threads share and what they do not),
+//! group's bits), `long` and `group` (what is known of them), `units` and `lane` (what threads share and what they do not),
 //! `space`, `alloc`, `release`, `inodes`, then `slot`, `table` and `checkpoint` (the device); last
 //! what recovery, fsck and discard need: `usage`, `stats`, `trim`.
 
@@ -14,6 +14,7 @@ mod error;
 mod group;
 mod inodes;
 mod lane;
+mod long;
 mod release;
 mod request;
 mod search;

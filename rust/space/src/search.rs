@@ -44,10 +44,10 @@ impl Need {
 
 /// The first run at or behind `from` that satisfies the need.
 pub(crate) fn next_area(bits: &impl Words, from: u32, need: &Need) -> Option<u32> {
-    if need.len <= WORD { next_short(bits, from, need) } else { next_long(bits, from, need) }
+    if need.len < WORD - 1 { next_short(bits, from, need) } else { next_long(bits, from, need) }
 }
 
-/// Up to a word: both halves of a pair of words at once, by folding the free bits onto the run's first.
+/// Less than a word: both halves of a pair of words at once, by folding the free bits onto the run's first.
 fn next_short(bits: &impl Words, from: u32, need: &Need) -> Option<u32> {
     let mut visible = u64::MAX << (from % WORD);
     for index in from / WORD..WORDS {
@@ -76,7 +76,8 @@ fn run_starts(free: u64, next: u64, len: u32) -> u64 {
     pair as u64
 }
 
-/// More than a word: such a run crosses the end of a word, so that only the words' ends matter.
+/// More than fits between two used bits of a word: such a run touches a word's end, so that only the first and the
+/// last used bit of each word matter.
 fn next_long(bits: &impl Words, from: u32, need: &Need) -> Option<u32> {
     let mut start = from;
     for index in from / WORD..=WORDS {
@@ -88,9 +89,11 @@ fn next_long(bits: &impl Words, from: u32, need: &Need) -> Option<u32> {
             continue;
         }
         let end = index * WORD + word.trailing_zeros();
-        let first = need.aligned(start.min(end));
-        if first.saturating_add(need.len) <= end {
-            return Some(first);
+        if start + need.len <= end {
+            let first = need.aligned(start);
+            if first.saturating_add(need.len) <= end {
+                return Some(first);
+            }
         }
         start = (index + 1) * WORD - word.leading_zeros();
     }

@@ -139,6 +139,7 @@ proptest! {
             let free = used.iter().filter(|used| !**used).count();
             let units = used.chunks(4).filter(|unit| !unit.contains(&true)).count();
             let hint = busy.hint();
+            prop_assert_eq!(&busy.long, &LongRuns::of(&busy.bits));
             prop_assert_eq!((usize::from(hint.free), usize::from(hint.units)), (free, units));
             prop_assert!(u32::from(hint.largest) >= longest(&used));
             prop_assert_eq!(hint.pieces() as usize, free - units * 4);
