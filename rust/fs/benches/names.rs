@@ -66,7 +66,8 @@ fn reading(fs: &Fs) -> [(&'static str, Duration); 3] {
     });
     let list = timed(|| {
         let view = fs.view(&caller()).unwrap();
-        let listed: usize = (0..100).map(|i| view.list_path(format!("/dir{i}").as_bytes()).unwrap().len()).sum();
+        let listed: usize =
+            (0..100).map(|i| view.list_path(format!("/dir{i}").as_bytes()).unwrap().len()).sum();
         assert_eq!(listed, FILES);
     });
     [("stat", stat), ("stat of a missing name", missing), ("list, an entry", list)]
@@ -97,7 +98,8 @@ fn run() -> Vec<(&'static str, Duration)> {
 fn main() {
     let runs: Vec<_> = (0..RUNS).map(|_| run()).collect();
     for (i, (name, _)) in runs.first().into_iter().flatten().enumerate() {
-        let mut times: Vec<Duration> = runs.iter().filter_map(|run| run.get(i)).map(|(_, time)| *time).collect();
+        let mut times: Vec<Duration> =
+            runs.iter().filter_map(|run| run.get(i)).map(|(_, time)| *time).collect();
         times.sort();
         let median = times.get(RUNS / 2).copied().unwrap_or_default();
         println!("{name:45} {:8.2} us", median.as_secs_f64() * 1e6 / FILES as f64);

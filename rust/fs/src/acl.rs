@@ -165,11 +165,15 @@ impl Acl {
         if let Some(user) = self.0.iter().find(|entry| entry.tag == Tag::User && entry.id == caller.uid) {
             return has(user.permissions & mask);
         }
-        let mut groups = self.0.iter().filter(|entry| match entry.tag {
-            Tag::Group => caller.in_group(inode.gid),
-            Tag::NamedGroup => caller.in_group(entry.id),
-            _ => false,
-        }).peekable();
+        let mut groups = self
+            .0
+            .iter()
+            .filter(|entry| match entry.tag {
+                Tag::Group => caller.in_group(inode.gid),
+                Tag::NamedGroup => caller.in_group(entry.id),
+                _ => false,
+            })
+            .peekable();
         match groups.peek() {
             Some(_) => groups.any(|entry| has(entry.permissions & mask)),
             None => self.bits(Tag::Other).is_some_and(has),

@@ -74,10 +74,17 @@ impl<R: Read> Scope<R> {
 
 impl FsTx {
     /// Makes the name at `place` lead to `ino`, whatever it led to before.
-    pub(crate) fn set_entry(&mut self, place: &Place, name: &[u8], ino: Ino, file_type: FileType) -> Result<()> {
+    pub(crate) fn set_entry(
+        &mut self,
+        place: &Place,
+        name: &[u8],
+        ino: Ino,
+        file_type: FileType,
+    ) -> Result<()> {
         let dir = Ino(place.key.object);
         let dirents = dirents(dir, place.item.as_ref())?;
-        let item = dirents.insert(name, ino, file_type).map_err(|source| Error::Damaged { ino: dir, source })?;
+        let item =
+            dirents.insert(name, ino, file_type).map_err(|source| Error::Damaged { ino: dir, source })?;
         self.store.put(place.key, item);
         Ok(())
     }

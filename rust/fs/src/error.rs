@@ -65,7 +65,9 @@ pub enum Error {
     #[error("directory {0} is not empty; remove what is in it first")]
     NotEmpty(Quoted),
     /// The mode bits or the access control list say no.
-    #[error("permission denied: {0}; its mode, its access control list or that of a directory above forbids it")]
+    #[error(
+        "permission denied: {0}; its mode, its access control list or that of a directory above forbids it"
+    )]
     AccessDenied(Quoted),
     /// Only the owner or a privileged caller may do this.
     #[error("operation not permitted: {what}")]
@@ -148,7 +150,9 @@ pub enum Error {
         source: vexfs_format::Error,
     },
     /// A block of a file does not hold what was written.
-    #[error("block {block} is corrupt: it holds byte {offset} of inode {ino}, and its checksum is wrong; restore the file from a copy and run `vexfs fsck --data`")]
+    #[error(
+        "block {block} is corrupt: it holds byte {offset} of inode {ino}, and its checksum is wrong; restore the file from a copy and run `vexfs fsck --data`"
+    )]
     CorruptData {
         /// The block on the device.
         block: vexfs_format::BlockNo,
@@ -219,7 +223,9 @@ impl Error {
             Self::AccessDenied(_) => errno::EACCES,
             Self::NotPermitted { .. } => errno::EPERM,
             Self::NameTooLong(_) => errno::ENAMETOOLONG,
-            Self::InvalidName(_) | Self::IntoItself(_) | Self::NotALink(_) | Self::Invalid { .. } => errno::EINVAL,
+            Self::InvalidName(_) | Self::IntoItself(_) | Self::NotALink(_) | Self::Invalid { .. } => {
+                errno::EINVAL
+            }
             Self::Loop(_) => errno::ELOOP,
             Self::TooManyLinks(_) => errno::EMLINK,
             Self::Busy(_) => errno::EBUSY,

@@ -82,10 +82,13 @@ impl Fs {
     pub fn open(device: Arc<dyn Device>, options: Options) -> Result<Self> {
         let background = options.background;
         let fs = Self::over(Store::open(device, options)?);
-        if fs.0.store.is_writable() && !fs.orphans(Ino(0), 1)?.is_empty() {
+        if fs.0.store.is_writable() && fs.first_orphan(Ino(0))?.is_some() {
             match background {
                 true => fs.start_worker(),
-                false => fs.finish_orphans()?,
+                false => {
+                    let mut next = Ino(0);
+                    while fs.finish_next_orphan(&mut next)? {}
+                }
             }
         }
         Ok(fs)
@@ -106,10 +109,13 @@ impl Fs {
     }
 
     fn start_worker(&self) {
-        let fs = self.clone();
+        let shared = Arc::downgrade(&self.0);
         let work = move || {
-            // What fails stays an orphan, for the next open.
-            let _ = fs.finish_orphans();
+            let mut next = Ino(0);
+            // The volume may be closed or let go of between any two steps. What fails stays for the next open.
+            while let Some(shared) = shared.upgrade()
+                && let Ok(true) = Self(shared).finish_next_orphan(&mut next)
+            {}
         };
         *self.0.worker.lock() = std::thread::Builder::new().name("vexfs-orphans".into()).spawn(work).ok();
     }
@@ -117,12 +123,21 @@ impl Fs {
     /// Waits until the orphans found at open are finished and tries again those that failed; says whether there
     /// were any.
     pub fn settle_orphans(&self) -> bool {
+        let waited = self.join_worker();
+        waited | self.retry_failed()
+    }
+
+    fn join_worker(&self) -> bool {
         let worker = self.0.worker.lock().take();
-        let waited = worker.is_some_and(|worker| worker.join().is_ok());
-        let unfinished = std::mem::take(&mut *self.0.unfinished.lock());
-        let retried = !unfinished.is_empty();
-        unfinished.into_iter().for_each(|ino| self.finish_soon(ino));
-        waited || retried && self.0.unfinished.lock().is_empty()
+        // A panic of the worker was reported where it happened; the orphans are still there.
+        worker.is_some_and(|worker| worker.join().is_ok())
+    }
+
+    fn retry_failed(&self) -> bool {
+        let failed = std::mem::take(&mut *self.0.unfinished.lock());
+        let any = !failed.is_empty();
+        failed.into_iter().for_each(|ino| self.finish_soon(ino));
+        any && self.0.unfinished.lock().is_empty()
     }
 
     /// The newest committed moment, as `caller` sees it.
@@ -192,23 +207,12 @@ impl Fs {
     /// # Errors
     /// The device; the next open then recovers from the log.
     pub fn close(&self) -> Result<()> {
-        if !self.0.closed.load(Ordering::Acquire) && self.0.store.is_writable() {
-            self.settle_failed();
+        if !self.is_closed() && self.0.store.is_writable() {
+            self.retry_failed();
         }
         self.0.closed.store(true, Ordering::Release);
-        self.settle_worker();
+        self.join_worker();
         Ok(self.0.store.close()?)
-    }
-
-    fn settle_failed(&self) {
-        let unfinished = std::mem::take(&mut *self.0.unfinished.lock());
-        unfinished.into_iter().for_each(|ino| self.finish_soon(ino));
-    }
-
-    fn settle_worker(&self) {
-        let worker = self.0.worker.lock().take();
-        // A panic of the worker was reported where it happened; the orphans are still there.
-        let _ = worker.map(JoinHandle::join);
     }
 
     /// The keys and values below.

@@ -3,9 +3,9 @@
 //! Invariant: an inode whose link count is 0 and that is in the tree after a commit has an orphan item. Each step
 //! is a transaction of bounded size that only gives space back, so a full volume can do it too.
 
+use vexfs_format::Key;
 use vexfs_format::orphan::Work;
 use vexfs_format::{FileType, Ino, Inode, Orphan, kinds, objects};
-use vexfs_format::Key;
 use vexfs_store::{Durability, Isolation, Read};
 
 use crate::{Caller, Error, Fs, FsTx, Result, data, keys};
@@ -36,7 +36,12 @@ pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut u
 
 fn remove_xattrs(tx: &mut FsTx, ino: Ino, budget: &mut usize) -> Result<bool> {
     let (first, last) = (keys::xattr(ino, 0), keys::xattr(ino, u64::MAX));
-    let keys: Vec<Key> = tx.store.range(first, last).take(*budget).map(|item| item.map(|(key, _)| key)).collect::<Result<_, _>>()?;
+    let keys: Vec<Key> = tx
+        .store
+        .range(first, last)
+        .take(*budget)
+        .map(|item| item.map(|(key, _)| key))
+        .collect::<Result<_, _>>()?;
     *budget -= keys.len();
     keys.into_iter().for_each(|key| tx.store.delete(key));
     Ok(*budget > 0)
@@ -88,27 +93,25 @@ impl Fs {
         }
     }
 
-    /// The inodes that have an orphan item, at most `limit`, from `first` on.
-    pub(crate) fn orphans(&self, first: Ino, limit: usize) -> Result<Vec<Ino>> {
-        let (from, to) = (keys::orphan(first), Key::new(objects::ORPHANS, kinds::ORPHAN, u64::MAX));
-        let view = self.store().view();
-        let inos = view.range(from, to).take(limit).map(|item| item.map(|(key, _)| Ino(key.offset)));
-        Ok(inos.collect::<Result<_, _>>()?)
+    /// The first orphan from `from` on.
+    pub(crate) fn first_orphan(&self, from: Ino) -> Result<Option<Ino>> {
+        let last = Key::new(objects::ORPHANS, kinds::ORPHAN, u64::MAX);
+        let first = self.store().view().range(keys::orphan(from), last).next().transpose()?;
+        Ok(first.map(|(key, _)| Ino(key.offset)))
     }
 
-    /// Finishes the orphans that a crash left, a few at a time, until all are done or the volume is closed.
-    pub(crate) fn finish_orphans(&self) -> Result<()> {
-        let mut next = Ino(0);
-        loop {
-            let orphans = self.orphans(next, 256)?;
-            let Some(last) = orphans.last() else { return Ok(()) };
-            next = Ino(last.0.saturating_add(1));
-            for ino in orphans {
-                if self.is_closed() {
-                    return Ok(());
-                }
-                self.finish_soon(ino);
+    /// Does one step for the first orphan from `next` on, which a crash left; says whether there was one.
+    pub(crate) fn finish_next_orphan(&self, next: &mut Ino) -> Result<bool> {
+        let Some(ino) = self.first_orphan(*next)? else { return Ok(false) };
+        let mut tx = self.begin(&Caller::root(), Isolation::Snapshot)?;
+        match step(&mut tx, ino).and_then(|done| tx.commit(Durability::Visible).map(|_| done)) {
+            Ok(done) => *next = Ino(ino.0.saturating_add(u64::from(done))),
+            Err(error) if error.is_conflict() => {}
+            Err(_) => {
+                self.unfinished().lock().push(ino);
+                *next = Ino(ino.0.saturating_add(1));
             }
         }
+        Ok(true)
     }
 }

@@ -110,7 +110,8 @@ impl<R: Read> Scope<R> {
 
     /// The inode's list of this kind.
     pub(crate) fn acl(&self, ino: Ino, name: &[u8]) -> Result<Option<Acl>> {
-        let bad = vexfs_format::Error::BadValue { what: "access control list", field: "entries", value: ino.0 };
+        let bad =
+            vexfs_format::Error::BadValue { what: "access control list", field: "entries", value: ino.0 };
         let Some(value) = self.xattr_value(ino, name)? else { return Ok(None) };
         Acl::parse(&value).map(Some).ok_or(Error::Damaged { ino, source: bad })
     }

@@ -156,7 +156,11 @@ impl Fs {
     ///
     /// # Errors
     /// Those of the operation and of the commit.
-    pub fn auto<T>(&self, caller: &crate::Caller, operation: impl FnMut(&mut FsTx) -> Result<T>) -> Result<T> {
+    pub fn auto<T>(
+        &self,
+        caller: &crate::Caller,
+        operation: impl FnMut(&mut FsTx) -> Result<T>,
+    ) -> Result<T> {
         self.auto_with(caller, Durability::Visible, operation)
     }
 

@@ -130,7 +130,8 @@ impl<R: Read> Scope<R> {
             }
             _ => {}
         }
-        let want = if options.read { READ } else { 0 } | if options.write || options.truncate { WRITE } else { 0 };
+        let want =
+            if options.read { READ } else { 0 } | if options.write || options.truncate { WRITE } else { 0 };
         self.check(ino, &inode, want, path)?;
         Ok(Some((ino, inode)))
     }

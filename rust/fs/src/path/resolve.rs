@@ -71,19 +71,19 @@ impl<R: Read> Scope<R> {
     /// The directory and the last name of an absolute path; a symbolic link there is not followed.
     pub(crate) fn end_of<'a>(&self, path: &'a [u8]) -> Result<End<'a>> {
         check_absolute(path)?;
-        Walker { scope: self, dir: keys::ROOT, links: 0 }.to_end(path.into()).map_err(|error| error.at(path))
+        Walker { scope: self, dir: keys::ROOT, links: 0 }.go_to_end(path.into()).map_err(|error| error.at(path))
     }
 
     fn inode_at(&self, base: Ino, path: &[u8], follow: Follow) -> Result<Ino> {
         let mut walker = Walker { scope: self, dir: base, links: 0 };
-        let mut end = walker.to_end(path.into())?;
+        let mut end = walker.go_to_end(path.into())?;
         loop {
             let (ino, file_type) = walker.look(&end.name)?;
             match file_type {
                 FileType::Symlink if end.slash || follow == Follow::Always => {
                     let rest: &[u8] = if end.slash { b"/" } else { b"" };
                     let path = walker.link(ino, rest)?;
-                    end = walker.to_end(path.into())?;
+                    end = walker.go_to_end(path.into())?;
                 }
                 FileType::Directory => return Ok(ino),
                 _ if end.slash => return Err(Error::NotADirectory(Quoted::from(path))),
@@ -110,7 +110,7 @@ struct Walker<'s, R> {
 
 impl<R: Read> Walker<'_, R> {
     /// Goes to the directory of the last name of `path`.
-    fn to_end<'a>(&mut self, mut path: Cow<'a, [u8]>) -> Result<End<'a>> {
+    fn go_to_end<'a>(&mut self, mut path: Cow<'a, [u8]>) -> Result<End<'a>> {
         if path.is_empty() {
             return Err(Error::NotFound(Quoted::from(b"".as_slice())));
         }

@@ -167,8 +167,10 @@ impl FsTx {
         let result = self.rename(from.dir, &from.name, to.dir, &to.name, flags);
         result.map_err(|error| {
             // Whichever of the two the message is about.
-            let about_target =
-                matches!(error, Error::Exists(_) | Error::NotEmpty(_) | Error::IsADirectory(_) | Error::NotADirectory(_));
+            let about_target = matches!(
+                error,
+                Error::Exists(_) | Error::NotEmpty(_) | Error::IsADirectory(_) | Error::NotADirectory(_)
+            );
             error.at(if about_target { new_path } else { path })
         })
     }

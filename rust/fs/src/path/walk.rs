@@ -61,7 +61,10 @@ impl<R: Read> Scope<R> {
     pub fn scan_path(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, Attr)>> {
         let ino = self.resolve(path, Follow::Always)?;
         let entries = self.list(ino).map_err(|error| error.at(path))?;
-        entries.into_iter().map(|entry| Ok((entry.name, Attr::new(entry.ino, &self.target(entry.ino)?)))).collect()
+        entries
+            .into_iter()
+            .map(|entry| Ok((entry.name, Attr::new(entry.ino, &self.target(entry.ino)?))))
+            .collect()
     }
 
     /// Calls `visit` for the directory at a path and for every directory under it, parents first, in the order of

@@ -56,7 +56,9 @@ impl FsTx {
             Some(FileType::Directory) => {
                 return Err(Error::NotPermitted { what: "mknod makes no directories; use mkdir" });
             }
-            _ => return Err(Error::Invalid { what: "mknod makes regular files, pipes, sockets and devices" }),
+            _ => {
+                return Err(Error::Invalid { what: "mknod makes regular files, pipes, sockets and devices" });
+            }
         };
         let file_type = file_type.unwrap_or(FileType::Regular);
         self.make(dir, name, New { file_type, mode, rdev, size: 0 })
@@ -89,7 +91,7 @@ impl FsTx {
         let parent = self.dir_inode(dir)?;
         self.check(dir, &parent, WRITE | EXEC, b"")?;
         if parent.nlink == 0 {
-            return Err(Error::Stale(dir));
+            return Err(Error::NotFound(Quoted::from(b".".as_slice())));
         }
         let new = New { file_type: FileType::Regular, mode, rdev: 0, size: 0 };
         let (ino, mut inode) = self.whole(|tx| tx.make_inode(dir, &parent, &new, clock::now()))?;
@@ -142,7 +144,11 @@ impl FsTx {
         if directory && set_gid {
             permissions |= SET_GID;
         }
-        if !directory && permissions & 0o2010 == 0o2010 && !self.caller.is_super() && !self.caller.in_group(gid) {
+        if !directory
+            && permissions & 0o2010 == 0o2010
+            && !self.caller.is_super()
+            && !self.caller.in_group(gid)
+        {
             permissions &= !SET_GID;
         }
         let ino = self.store.alloc_inode(Some(dir), directory)?;

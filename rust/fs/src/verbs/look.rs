@@ -17,7 +17,8 @@ impl<R: Read> Scope<R> {
         let inode = self.search(dir, name)?;
         let ino = match name {
             b"." => dir,
-            b".." => parent_of(&inode),
+            b".." if inode.nlink > 0 => parent_of(&inode),
+            b".." => return Err(Error::NotFound(Quoted::from(name))),
             _ => self.existing(dir, name)?.0,
         };
         Ok(Attr::new(ino, &self.target(ino)?))

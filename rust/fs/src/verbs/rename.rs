@@ -98,7 +98,8 @@ impl FsTx {
             if at == keys::ROOT {
                 return Ok(false);
             }
-            let inode = self.find_inode(at)?.ok_or(Error::Dangling { ino: at, what: "a directory's parent" })?;
+            let inode =
+                self.find_inode(at)?.ok_or(Error::Dangling { ino: at, what: "a directory's parent" })?;
             at = parent_of(&inode);
             steps += 1;
             if steps > MAX_DEPTH {

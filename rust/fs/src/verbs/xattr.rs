@@ -179,7 +179,9 @@ impl FsTx {
             Namespace::User if !has_user_attributes(inode) => {
                 Err(Error::NotPermitted { what: "only files and directories have user attributes" })
             }
-            Namespace::User if inode.file_type == FileType::Directory && inode.permissions & STICKY != 0 && !owner => {
+            Namespace::User
+                if inode.file_type == FileType::Directory && inode.permissions & STICKY != 0 && !owner =>
+            {
                 Err(Error::NotPermitted { what: "only its owner sets attributes of a sticky directory" })
             }
             Namespace::User => self.check(ino, inode, WRITE, name),
@@ -256,5 +258,7 @@ fn parse(value: &[u8]) -> Result<Option<Acl>> {
     if value == acl::EMPTY {
         return Ok(None);
     }
-    Acl::parse(value).map(Some).ok_or(Error::Invalid { what: "the access control list is malformed; see acl(5)" })
+    Acl::parse(value)
+        .map(Some)
+        .ok_or(Error::Invalid { what: "the access control list is malformed; see acl(5)" })
 }

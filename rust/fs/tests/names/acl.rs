@@ -56,7 +56,8 @@ fn a_list_that_says_what_a_mode_says_is_kept_as_the_mode() {
     let fs = volume();
     let ino = owned_file(&fs, "/f");
     set(&fs, &Caller::root(), ino, ACCESS, &list(7, 7, 7, 7, 7, 7).encode()).unwrap();
-    let plain = Acl::new(vec![entry(Tag::Owner, 6, 0), entry(Tag::Group, 4, 0), entry(Tag::Other, 0, 0)]).unwrap();
+    let plain =
+        Acl::new(vec![entry(Tag::Owner, 6, 0), entry(Tag::Group, 4, 0), entry(Tag::Other, 0, 0)]).unwrap();
     set(&fs, &Caller::root(), ino, ACCESS, &plain.encode()).unwrap();
     assert_eq!(code(get(&fs, ino, ACCESS)), "no_attribute");
     assert_eq!(stat(&fs, "/f").unwrap().permissions, 0o640);
@@ -69,11 +70,11 @@ fn access_follows_the_list_entry_by_entry() {
     let ino = owned_file(&fs, "/f");
     // (caller, what each entry of the list below gives it)
     let cases: [(Caller, u16); 8] = [
-        (user(1000, &[2000]), 1),         // the owner: not masked, though in the group
-        (user(1001, &[2000]), 6 & 5),     // named, masked, though in the group
-        (user(1002, &[2000]), 4 & 5),     // the group, masked
-        (user(1003, &[2001]), 7 & 5),     // a named group, masked
-        (user(1004, &[9]), 2),            // others: not masked
+        (user(1000, &[2000]), 1),     // the owner: not masked, though in the group
+        (user(1001, &[2000]), 6 & 5), // named, masked, though in the group
+        (user(1002, &[2000]), 4 & 5), // the group, masked
+        (user(1003, &[2001]), 7 & 5), // a named group, masked
+        (user(1004, &[9]), 2),        // others: not masked
         (Caller::new(1005, 9, &[2001], 0), 7 & 5), // by supplementary group
         (Caller::root(), 7),
         (Caller::privileged(5, 5, 0), 7),
@@ -125,7 +126,8 @@ fn new_files_inherit_the_default_list_within_the_mode_they_ask_for() {
 fn a_plain_default_list_gives_a_mode_and_no_list() {
     let fs = volume();
     let dir = make_dir(&fs, "/d", 0o777).ino;
-    let plain = Acl::new(vec![entry(Tag::Owner, 7, 0), entry(Tag::Group, 5, 0), entry(Tag::Other, 1, 0)]).unwrap();
+    let plain =
+        Acl::new(vec![entry(Tag::Owner, 7, 0), entry(Tag::Group, 5, 0), entry(Tag::Other, 1, 0)]).unwrap();
     set(&fs, &Caller::root(), dir, DEFAULT, &plain.encode()).unwrap();
     let file = fs.auto(&user(1000, &[]), |tx| tx.create(dir, b"f", 0o666)).unwrap();
     assert_eq!(file.permissions, 0o640);

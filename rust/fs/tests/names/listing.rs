@@ -31,14 +31,20 @@ fn a_listing_has_every_entry_once_with_type_and_number() {
         Ok(true)
     })
     .unwrap();
-    let expected = [("." , FileType::Directory), ("..", FileType::Directory), ("d", FileType::Directory), ("f", FileType::Regular)];
+    let expected = [
+        (".", FileType::Directory),
+        ("..", FileType::Directory),
+        ("d", FileType::Directory),
+        ("f", FileType::Regular),
+    ];
     assert_eq!(seen, expected.map(|(name, kind)| (name.to_owned(), kind)).into());
 }
 
 #[test]
 fn pages_of_any_size_make_the_whole_listing() {
     let fs = volume();
-    root(&fs, |tx| (0..300).try_for_each(|i| tx.create(ROOT, format!("{i}").as_bytes(), 0o644).map(drop))).unwrap();
+    root(&fs, |tx| (0..300).try_for_each(|i| tx.create(ROOT, format!("{i}").as_bytes(), 0o644).map(drop)))
+        .unwrap();
     let whole = page(&fs, ROOT, 0, usize::MAX);
     assert_eq!(whole.len(), 302);
     for size in [1, 2, 3, 7, 301] {

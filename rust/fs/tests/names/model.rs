@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use vexfs_device::{Device, MemoryDevice};
-use vexfs_fs::{Caller, Durability, FormatOptions, Fs, FsTx, Hold, Isolation, Options, RenameFlags, RootOptions};
+use vexfs_fs::{
+    Caller, Durability, FormatOptions, Fs, FsTx, Hold, Isolation, Options, RenameFlags, RootOptions,
+};
 
 use crate::audit::audit;
 
@@ -218,7 +220,9 @@ impl Model {
         let mut open = vec![(Vec::new(), 0)];
         while let Some((path, id)) = open.pop() {
             if let Kind::Dir(entries) = &self.nodes[id] {
-                open.extend(entries.iter().map(|(name, id)| ([path.as_slice(), b"/", &[*name]].concat(), *id)));
+                open.extend(
+                    entries.iter().map(|(name, id)| ([path.as_slice(), b"/", &[*name]].concat(), *id)),
+                );
             }
             paths.insert(path, (self.nodes[id].clone(), id));
         }
@@ -291,7 +295,9 @@ impl Volume {
                 let result = self.fs.auto(&caller(), |tx| run(tx, op)).map_err(|error| error.code());
                 assert_eq!(result, self.model.apply(op), "{step:?}");
             }
-            Step::Tx(ops, savepoint, rollback, commit) => self.transaction(ops, *savepoint, *rollback, *commit),
+            Step::Tx(ops, savepoint, rollback, commit) => {
+                self.transaction(ops, *savepoint, *rollback, *commit)
+            }
             Step::Hold(path) => self.hold(path),
             Step::Release(which) if !self.holds.is_empty() => {
                 let which = which % self.holds.len();
@@ -324,7 +330,9 @@ impl Volume {
             if i == savepoint_at {
                 savepoint = Some((tx.savepoint(), model.clone()));
             }
-            if i == rollback_at && let Some((savepoint, before)) = savepoint.take() {
+            if i == rollback_at
+                && let Some((savepoint, before)) = savepoint.take()
+            {
                 tx.rollback_to(savepoint);
                 model = before;
             }

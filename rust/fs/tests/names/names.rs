@@ -14,7 +14,8 @@ fn every_kind_of_inode_is_found_with_what_it_was_made_of() {
     root(&fs, |tx| tx.mknod(dir.ino, b"plain", 0o600, 5)).unwrap();
     root(&fs, |tx| tx.symlink(dir.ino, b"link", b"file")).unwrap();
     let view = fs.view(&Caller::root()).unwrap();
-    let kind = |name: &str| view.lookup(dir.ino, name.as_bytes()).map(|attr| (attr.file_type, attr.rdev)).unwrap();
+    let kind =
+        |name: &str| view.lookup(dir.ino, name.as_bytes()).map(|attr| (attr.file_type, attr.rdev)).unwrap();
     assert_eq!(kind("file"), (FileType::Regular, 0));
     assert_eq!(kind("pipe"), (FileType::Fifo, 0));
     assert_eq!(kind("socket"), (FileType::Socket, 0));

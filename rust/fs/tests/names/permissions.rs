@@ -5,7 +5,8 @@ use vexfs_fs::{Attr, Caller, Fs, Ino, Result, SetAttr};
 use crate::{ROOT, code, make_dir, make_file, root, stat, user, volume};
 
 fn give(fs: &Fs, ino: Ino, uid: u32, gid: u32, mode: u32) {
-    root(fs, |tx| tx.setattr(ino, &SetAttr { uid: Some(uid), gid: Some(gid), ..SetAttr::default() })).unwrap();
+    root(fs, |tx| tx.setattr(ino, &SetAttr { uid: Some(uid), gid: Some(gid), ..SetAttr::default() }))
+        .unwrap();
     root(fs, |tx| tx.setattr(ino, &SetAttr { mode: Some(mode), ..SetAttr::default() })).unwrap();
 }
 
@@ -14,10 +15,10 @@ fn access_follows_the_class_of_the_caller_for_every_mode() {
     let fs = volume();
     let file = make_file(&fs, "/f", 0o644).ino;
     let callers = [
-        (user(1000, &[5]), 6),            // the owner, though in the group
-        (user(1001, &[2000]), 3),         // by primary group
+        (user(1000, &[5]), 6),                    // the owner, though in the group
+        (user(1001, &[2000]), 3),                 // by primary group
         (Caller::new(1001, 5, &[7, 2000], 0), 3), // by supplementary group
-        (user(1001, &[5]), 0),            // others
+        (user(1001, &[5]), 0),                    // others
     ];
     for mode in 0..0o1000 {
         give(&fs, file, 1000, 2000, mode);
@@ -30,7 +31,11 @@ fn access_follows_the_class_of_the_caller_for_every_mode() {
         }
         let view = fs.view(&Caller::root()).unwrap();
         assert!(view.access(file, 6).is_ok());
-        assert_eq!(view.access(file, 1).is_ok(), mode & 0o111 != 0, "root executes what somebody may execute");
+        assert_eq!(
+            view.access(file, 1).is_ok(),
+            mode & 0o111 != 0,
+            "root executes what somebody may execute"
+        );
         assert!(fs.view(&Caller::privileged(1001, 5, 0)).unwrap().access(file, 7).is_ok());
     }
 }
@@ -44,17 +49,37 @@ fn verbs_need_of_a_directory_what_posix_says() {
         ("readdir", |fs, caller, dir, _| fs.view(caller)?.list(dir).map(drop), 4),
         ("create", |fs, caller, dir, _| fs.auto(caller, |tx| tx.create(dir, b"new", 0o644)).map(drop), 3),
         ("mkdir", |fs, caller, dir, _| fs.auto(caller, |tx| tx.mkdir(dir, b"new", 0o755)).map(drop), 3),
-        ("mknod", |fs, caller, dir, _| fs.auto(caller, |tx| tx.mknod(dir, b"new", 0o010_644, 0)).map(drop), 3),
+        (
+            "mknod",
+            |fs, caller, dir, _| fs.auto(caller, |tx| tx.mknod(dir, b"new", 0o010_644, 0)).map(drop),
+            3,
+        ),
         ("symlink", |fs, caller, dir, _| fs.auto(caller, |tx| tx.symlink(dir, b"new", b"x")).map(drop), 3),
         ("tmpfile", |fs, caller, dir, _| fs.auto(caller, |tx| tx.tmpfile(dir, 0o600, false)).map(drop), 3),
         ("unlink", |fs, caller, dir, _| fs.auto(caller, |tx| tx.unlink(dir, b"f")), 3),
         ("rmdir", |fs, caller, dir, _| fs.auto(caller, |tx| tx.rmdir(dir, b"d")), 3),
-        ("rename out", |fs, caller, dir, open| fs.auto(caller, |tx| tx.rename(dir, b"f", open, b"x", Default::default())), 3),
-        ("rename in", |fs, caller, dir, open| fs.auto(caller, |tx| tx.rename(open, b"f", dir, b"x", Default::default())), 3),
-        ("link", |fs, caller, dir, open| {
-            let ino = fs.view(&Caller::root())?.lookup(open, b"f")?.ino;
-            fs.auto(caller, |tx| tx.link(ino, dir, b"new")).map(drop)
-        }, 3),
+        (
+            "rename out",
+            |fs, caller, dir, open| {
+                fs.auto(caller, |tx| tx.rename(dir, b"f", open, b"x", Default::default()))
+            },
+            3,
+        ),
+        (
+            "rename in",
+            |fs, caller, dir, open| {
+                fs.auto(caller, |tx| tx.rename(open, b"f", dir, b"x", Default::default()))
+            },
+            3,
+        ),
+        (
+            "link",
+            |fs, caller, dir, open| {
+                let ino = fs.view(&Caller::root())?.lookup(open, b"f")?.ino;
+                fs.auto(caller, |tx| tx.link(ino, dir, b"new")).map(drop)
+            },
+            3,
+        ),
     ];
     for (name, verb, needs) in verbs {
         for bits in 0..8 {

@@ -103,7 +103,10 @@ fn renaming_refuses_what_posix_refuses() {
     for (from, to, flags, expected) in table {
         assert_eq!(code(rename(&fs, from, to, flags)), expected, "{from} to {to} {flags:?}");
     }
-    assert_eq!((names(&fs, "/"), names(&fs, "/d")), (vec!["d".into(), "empty".into(), "f".into()], vec!["e".into()]));
+    assert_eq!(
+        (names(&fs, "/"), names(&fs, "/d")),
+        (vec!["d".into(), "empty".into(), "f".into()], vec!["e".into()])
+    );
     rename(&fs, "/d/", "/moved/", Replace).unwrap();
     let dir: Ino = stat(&fs, "/moved").unwrap().ino;
     assert_eq!(code(root(&fs, |tx| tx.rename(dir, b"e", ROOT, b"a/b", Replace))), "invalid_name");

@@ -84,7 +84,8 @@ fn mind_own_business(fs: &Fs, dice: &mut Dice, home: &str, own: &mut BTreeMap<u6
             assert_eq!(result.is_ok(), own.remove(&name).is_some(), "{result:?}");
         }
         _ => {
-            let result = fs.auto(&caller, |tx| tx.rename_path(&path(name), &path(other), RenameFlags::Replace));
+            let result =
+                fs.auto(&caller, |tx| tx.rename_path(&path(name), &path(other), RenameFlags::Replace));
             assert_eq!(result.is_ok(), own.contains_key(&name), "{result:?}");
             if let Some(content) = own.remove(&name) {
                 own.insert(other, content);

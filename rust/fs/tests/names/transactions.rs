@@ -90,7 +90,8 @@ fn changes_conflict_only_where_they_meet() {
     let rmdir: Change = |tx| tx.rmdir(ROOT, b"d");
     let move_dir: Change = |tx| tx.rename(ROOT, b"d", tx.lookup(ROOT, b"e")?.ino, b"d", RenameFlags::Replace);
     let move_other: Change = |tx| tx.rename(ROOT, b"e", dir(tx), b"e", RenameFlags::Replace);
-    let chmod_dir: Change = |tx| tx.setattr(dir(tx), &SetAttr { mode: Some(0o700), ..Default::default() }).map(drop);
+    let chmod_dir: Change =
+        |tx| tx.setattr(dir(tx), &SetAttr { mode: Some(0o700), ..Default::default() }).map(drop);
     let link: Change = |tx| tx.link(file(tx), ROOT, b"second").map(drop);
     let link_elsewhere: Change = |tx| tx.link(file(tx), dir(tx), b"third").map(drop);
     let unlink: Change = |tx| tx.unlink(ROOT, b"f");
@@ -187,7 +188,8 @@ fn a_volume_opened_for_reading_refuses_changes() {
     make_file(&fs, "/f", 0o644);
     fs.close().unwrap();
     drop(fs);
-    let options = vexfs_fs::Options { mode: vexfs_store::Mode::Read, background: false, ..Default::default() };
+    let options =
+        vexfs_fs::Options { mode: vexfs_store::Mode::Read, background: false, ..Default::default() };
     let fs = vexfs_fs::Fs::open(device, options).unwrap();
     assert_eq!(names(&fs, "/"), ["f"]);
     let refused = root(&fs, |tx| tx.unlink(ROOT, b"f"));

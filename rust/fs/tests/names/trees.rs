@@ -41,7 +41,9 @@ fn a_tree_larger_than_any_transaction_goes_in_steps() {
     make_dir(&fs, "/tree", 0o755);
     for batch in 0..50 {
         root(&fs, |tx| {
-            (0..100).try_for_each(|i| tx.create_path(format!("/tree/{name}{batch} {i}").as_bytes(), 0o644).map(drop))
+            (0..100).try_for_each(|i| {
+                tx.create_path(format!("/tree/{name}{batch} {i}").as_bytes(), 0o644).map(drop)
+            })
         })
         .unwrap();
     }
@@ -87,7 +89,8 @@ fn a_large_file_is_removed_in_steps_and_all_its_space_comes_back() {
     // Every other block, so that the file has thousands of extents.
     let ino = make_file(&fs, "/big", 0o644).ino;
     for batch in 0..20_u64 {
-        root(&fs, |tx| (0..200).try_for_each(|i| tx.write(ino, (batch * 200 + i) * 8192, &[1; 4096]))).unwrap();
+        root(&fs, |tx| (0..200).try_for_each(|i| tx.write(ino, (batch * 200 + i) * 8192, &[1; 4096])))
+            .unwrap();
     }
     root(&fs, |tx| tx.unlink(ROOT, b"big")).unwrap();
     assert_eq!(code(fs.view(&Caller::root()).unwrap().getattr(ino)), "stale");

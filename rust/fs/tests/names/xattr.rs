@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use vexfs_fs::{Caller, Follow, XattrMode};
 use vexfs_format::MAX_XATTR_VALUE;
+use vexfs_fs::{Caller, Follow, XattrMode};
 
 use crate::{ROOT, code, device, make_dir, make_file, open, root, user, volume};
 
@@ -19,7 +19,8 @@ fn attributes_are_kept_under_their_names() {
             root(&fs, |tx| tx.setxattr(ino, &name, &value, Set)).unwrap();
             expected.insert(name, value);
         }
-        for (name, value) in [(&b"trusted.t"[..], &b""[..]), (b"security.s", b"x"), (b"user.\xff", b"bytes")] {
+        for (name, value) in [(&b"trusted.t"[..], &b""[..]), (b"security.s", b"x"), (b"user.\xff", b"bytes")]
+        {
             root(&fs, |tx| tx.setxattr(ino, name, value, Create)).unwrap();
             expected.insert(name.to_vec(), value.to_vec());
         }
