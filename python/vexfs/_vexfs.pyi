@@ -1,8 +1,8 @@
 """The engine of the package `vexfs`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, AnyStr, Generic, Literal, Self, final
+from typing import Any, Literal, Self, final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -243,3 +243,4 @@ def mkfs(
 def tune(image: _Path, *, label: str) -> None: ...
 def fsck(image: _Path, data: bool, progress: Callable[[str, int, int], object] | None = None, /) -> str: ...
 def fsck_passes() -> str: ...
+def debug_show(image: _Path, what: str, number: int | None = None, /) -> str: ...

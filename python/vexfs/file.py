@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from vexfs.errors import InvalidArgument
 
@@ -147,12 +147,15 @@ def raw_mode(action: str, both: bool) -> str:
 def flags_of(action: str, both: bool) -> int:
     """The flags of open(2) for a mode."""
     direction = os.O_RDWR if both else os.O_RDONLY if action == "r" else os.O_WRONLY
-    return direction | {
-        "r": 0,
-        "w": os.O_CREAT | os.O_TRUNC,
-        "x": os.O_CREAT | os.O_EXCL,
-        "a": os.O_CREAT | os.O_APPEND,
-    }[action]
+    return (
+        direction
+        | {
+            "r": 0,
+            "w": os.O_CREAT | os.O_TRUNC,
+            "x": os.O_CREAT | os.O_EXCL,
+            "a": os.O_CREAT | os.O_APPEND,
+        }[action]
+    )
 
 
 def open_file(
@@ -178,7 +181,7 @@ def open_file(
         if action == "a":
             raw.seek(0, os.SEEK_END)
         if buffering == 0:
-            return raw
+            return cast("IO[Any]", raw)
         return _wrap(raw, action, both, binary, buffering, encoding, errors, newline)
     except BaseException:
         raw.close()

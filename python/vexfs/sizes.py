@@ -29,7 +29,7 @@ def parse_size(size: int | str) -> int:
     if count.startswith("-"):
         raise invalid(f"a size cannot be negative: {size!r}")
     whole, _, fraction = count.partition(".")
-    scale = 1024 ** _UNITS[unit]
+    scale: int = 1024 ** _UNITS[unit]
     numerator, denominator = int(whole + fraction) * scale, 10 ** len(fraction)
     if numerator % denominator and unit == "":
         raise invalid(f"{size!r} is not a whole number of bytes")
@@ -38,11 +38,11 @@ def parse_size(size: int | str) -> int:
 
 def format_size(size: int) -> str:
     """A size for people: the largest unit that keeps it at or above one, with three digits."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
     amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(amount) < 1024:
-            break
+    while abs(amount) >= 1024 and len(units) > 1:
         amount /= 1024
-    else:
-        unit = "TiB"
-    return f"{size} B" if unit == "B" else f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
+        del units[0]
+    if units[0] == "B":
+        return f"{size} B"
+    return f"{amount:.3g} {units[0]}" if amount < 1000 else f"{amount:.0f} {units[0]}"

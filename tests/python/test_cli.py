@@ -240,9 +240,18 @@ def test_chmod_chown_xattr(cli, filled):
 
 @pytest.mark.parametrize(
     ("mode", "before", "after"),
-    [("755", 0o600, 0o755), ("+x", 0o644, 0o755), ("a-w", 0o666, 0o444), ("u=rwx,g=rx,o=", 0o777, 0o750),
-     ("g+s", 0o755, 0o2755), ("+t", 0o777, 0o1777), ("a+X", 0o644, 0o644), ("a+X", 0o744, 0o755),
-     ("u=s", 0o755, 0o4055), ("4755", 0o0, 0o4755)],
+    [
+        ("755", 0o600, 0o755),
+        ("+x", 0o644, 0o755),
+        ("a-w", 0o666, 0o444),
+        ("u=rwx,g=rx,o=", 0o777, 0o750),
+        ("g+s", 0o755, 0o2755),
+        ("+t", 0o777, 0o1777),
+        ("a+X", 0o644, 0o644),
+        ("a+X", 0o744, 0o755),
+        ("u=s", 0o755, 0o4055),
+        ("4755", 0o0, 0o4755),
+    ],
 )
 def test_modes_as_chmod_reads_them(mode, before, after):
     from vexfs.cli.attributes import changed_mode
@@ -302,6 +311,26 @@ def test_recover(cli, image, tmp_path):
     assert cli("recover", "--workers", "many", crashed).code == 16
 
 
+def test_debug_show(cli, filled):
+    shown = {what: cli("debug", "show", filled, what, "--json") for what in ("superblock", "checkpoint", "journal")}
+    assert all(done.code == 0 for done in shown.values()), shown
+    assert json.loads(shown["superblock"].out)[0]["label"] == "work"
+    newest = max(json.loads(shown["checkpoint"].out), key=lambda found: found["id"])
+    assert json.loads(shown["journal"].out)["checkpoint"] == newest["id"]
+    root = json.loads(cli("debug", "show", filled, "inode", "1", "--json").out)
+    assert root["record"]["type"] == "directory"
+    assert {item["key"]["kind"] for item in root["items"]} == {"inode", "dirent"}
+    node = json.loads(cli("debug", "show", filled, "node", newest["root"]["block"], "--json").out)
+    assert node["count"] == newest["items"]
+    block = json.loads(cli("debug", "show", filled, "block", newest["root"]["block"], "--json").out)
+    assert (block["area"], block["structure"]) == ("data", "tree node")
+    assert "tree node" in cli("debug", "show", filled, "block", newest["root"]["block"]).out
+    assert "damaged" in json.loads(cli("debug", "show", filled, "node", "0", "--json").out)
+    for bad in (("node",), ("superblock", "1"), ("nothing",), ("block", "x")):
+        assert cli("debug", "show", filled, *bad).code == 16
+    assert cli("debug", "show", filled, "block", 10**9).code == 1
+
+
 # what all commands share
 
 
@@ -327,8 +356,17 @@ def test_version(cli):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("info", "{}"), ("df", "{}"), ("ls", "{}:/"), ("cat", "{}:/x"), ("du", "{}:/"), ("rm", "{}:/x"),
-     ("stats", "{}"), ("checkpoint", "{}"), ("cp", "{}:/x", "/tmp/never")],
+    [
+        ("info", "{}"),
+        ("df", "{}"),
+        ("ls", "{}:/"),
+        ("cat", "{}:/x"),
+        ("du", "{}:/"),
+        ("rm", "{}:/x"),
+        ("stats", "{}"),
+        ("checkpoint", "{}"),
+        ("cp", "{}:/x", "/tmp/never"),
+    ],
 )
 def test_what_is_no_volume_is_one_line_and_exit_1(cli, tmp_path, arguments):
     junk = tmp_path / "junk"

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -109,8 +110,7 @@ def test_the_root_as_target(vol):
         lambda: vol.link("/", "/x"),
         lambda: vol.symlink("x", "/"),
     ):
-        kind, code = code_of(call)
-        assert code
+        assert code_of(call)[1]
     assert vol.listdir("/") == ["d"]
 
 
@@ -291,8 +291,7 @@ def test_a_corrupt_data_block_is_an_error_that_names_it_and_nothing_else_is_lost
     data = pathlib.Path(image).read_bytes()
     flip(image, data.index(b"precious"))
     with vexfs.open(image) as again:
-        kind, code = code_of(lambda: again.read_bytes("/bad"))
-        assert kind is vexfs.Corrupt
+        assert code_of(lambda: again.read_bytes("/bad"))[0] is vexfs.Corrupt
         assert again.read_bytes("/good") == b"x" * 9000
     report = vexfs.fsck(image, data=True)
     assert not report.clean
@@ -309,17 +308,12 @@ def test_any_single_corrupt_block_of_a_small_volume_is_no_panic(tmp_path):
     image = tmp_path / "bad"
     shutil.copyfile(master, image)
     blocks = os.path.getsize(master) // 4096
-    for block in range(0, blocks):
+    for block in range(blocks):
         flip(image, block * 4096 + 128, 512)
-        try:
-            with vexfs.open(image, "r") as vol:
-                for path, data in contents.items():
-                    try:
-                        assert vol.read_bytes(path) == data
-                    except vexfs.Error:
-                        pass
-        except vexfs.Error:
-            pass
+        with suppress(vexfs.Error), vexfs.open(image, "r") as vol:
+            for path, data in contents.items():
+                with suppress(vexfs.Error):
+                    assert vol.read_bytes(path) == data
         flip(image, block * 4096 + 128, 512)
     assert image.read_bytes() == master.read_bytes()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vexfs.cli.place import INSIDE, Place, Volumes, opened
+from vexfs.cli.place import INSIDE, Place, Volumes, opened, parse_place
 from vexfs.cli.show import name_of, print_json, print_rows, time_of
 from vexfs.cli.verb import Verb, fail, warn
 from vexfs.cli.volume import JSON
@@ -126,9 +126,7 @@ def ls(places: tuple[Place, ...], long: bool, recursive: bool, as_json: bool) ->
         print_json(found)
 
 
-def _listings(
-    volume: Volume, top: str, recursive: bool
-) -> Iterator[tuple[str | None, list[tuple[str, str, Stat]]]]:
+def _listings(volume: Volume, top: str, recursive: bool) -> Iterator[tuple[str | None, list[tuple[str, str, Stat]]]]:
     """For each directory its title and its `(name, path, status)`; a file is a listing of itself."""
     status = volume.stat(top)
     if not modes.S_ISDIR(status.st_mode):
@@ -238,11 +236,9 @@ def cat(places: tuple[Place, ...]) -> None:
 @click.option("-name", "--name", metavar="PATTERN", help="Whose name matches, as in the shell.")
 @click.option("-type", "--type", "kind", type=click.Choice(list("fdlpscb")), help="File, directory, link, ...")
 @click.option("-size", "--size", metavar="[+-]SIZE", help="Larger (+), smaller (-) or exactly so many bytes.")
-@click.option("-newer", "--newer", type=INSIDE, metavar="PATH", help="Changed after this path of the volume.")
+@click.option("-newer", "--newer", metavar="PATH", help="Changed after this path of the volume.")
 @JSON
-def find(
-    place: Place, name: str | None, kind: str | None, size: str | None, newer: Place | None, as_json: bool
-) -> None:
+def find(place: Place, name: str | None, kind: str | None, size: str | None, newer: str | None, as_json: bool) -> None:
     """Find files below a path."""
     letters = dict(zip("fdlpscb", KINDS_IN_ORDER, strict=True))
     wanted_size = _size_test(size)
@@ -250,8 +246,7 @@ def find(
     with opened(place) as volume:
         after = None
         if newer is not None:
-            path = newer.path if newer.path != "/" or newer.image is None else str(newer.image)
-            after = volume.stat(path).st_mtime_ns
+            after = volume.stat(parse_place(newer).path).st_mtime_ns
         for path, status in below(volume, place.path):
             if name is not None and not fnmatch.fnmatchcase(path.rpartition("/")[2] or "/", name):
                 continue

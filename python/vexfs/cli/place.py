@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-__all__ = ["IMAGE", "INSIDE", "PLACE", "SIZE", "Place", "Volumes", "opened"]
+__all__ = ["IMAGE", "INSIDE", "PLACE", "SIZE", "Place", "Volumes", "opened", "parse_place"]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from vexfs.sizes import format_size
 
 if TYPE_CHECKING:

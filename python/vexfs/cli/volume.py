@@ -68,30 +68,31 @@ def df(images: tuple[str, ...], as_json: bool) -> None:
     found = []
     for image in images:
         with vexfs.open(image, "r") as volume:
-            status = volume.statvfs()
-        size = status.f_blocks * status.f_frsize
-        free, available = status.f_bfree * status.f_frsize, status.f_bavail * status.f_frsize
-        found.append(
+            found.append((image, volume.statvfs()))
+    rows = [("Size", "Used", "Avail", "Use%", "Inodes", "IUsed", "Image")]
+    report = []
+    for image, status in found:
+        used = (status.f_blocks - status.f_bfree) * status.f_frsize
+        size, available = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
+        inodes_used = status.f_files - status.f_ffree
+        report.append(
             {
                 "image": image,
                 "size_bytes": size,
-                "used_bytes": size - free,
+                "used_bytes": used,
                 "available_bytes": available,
                 "inodes": status.f_files,
-                "inodes_used": status.f_files - status.f_ffree,
+                "inodes_used": inodes_used,
                 "inodes_free": status.f_ffree,
             }
         )
+        share = f"{-(-100 * used // max(used + available, 1))}%"
+        sizes = format_size(size), format_size(used), format_size(available)
+        rows.append((*sizes, share, str(status.f_files), str(inodes_used), image))
     if as_json:
-        print_json(found)
-        return
-    rows = [("Size", "Used", "Avail", "Use%", "Inodes", "IUsed", "Image")]
-    for row in found:
-        used, available = int(row["used_bytes"]), int(row["available_bytes"])
-        share = -(-100 * used // max(used + available, 1))
-        sizes = (format_size(int(row[name])) for name in ("size_bytes", "used_bytes", "available_bytes"))
-        rows.append((*sizes, f"{share}%", str(row["inodes"]), str(row["inodes_used"]), str(row["image"])))
-    print_rows(rows, "rrrrrr")
+        print_json(report)
+    else:
+        print_rows(rows, "rrrrrr")
 
 
 @click.command(cls=Verb)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vexfs.errors import Conflict, TooLarge
+from vexfs.errors import TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use vexfs_check::{Options, Progress, Report};
+use vexfs_check::{Options, Progress, Report, What};
 use vexfs_device::{Access, Device, FileDevice};
 
 use crate::args::PathArg;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, invalid};
 use crate::volume::not_a_volume;
 
 /// How often Python is asked whether to go on.
@@ -36,11 +36,15 @@ fn check(path: &std::path::Path, data: bool, shared: &Arc<Shared>) -> Result<Rep
         }
     };
     let options = Options { data, progress: Some(Arc::new(watch)), ..Options::default() };
-    vexfs_check::check(Arc::new(device) as Arc<dyn Device>, &options).map_err(|error| match error {
+    vexfs_check::check(Arc::new(device) as Arc<dyn Device>, &options).map_err(unchecked)
+}
+
+fn unchecked(error: vexfs_check::Error) -> Failure {
+    match error {
         vexfs_check::Error::Store(error) => error.into(),
         vexfs_check::Error::Device(error) => not_a_volume(error),
         error => Failure::Check(error),
-    })
+    }
 }
 
 /// Checks a volume; returns the report as JSON.
@@ -79,4 +83,30 @@ pub fn fsck(py: Python<'_>, image: PathArg<'_>, data: bool, progress: Option<Bou
 pub fn fsck_passes(py: Python<'_>) -> PyResult<String> {
     let passes = serde_json::to_string(vexfs_check::passes());
     passes.map_err(|error| Failure::Argument(error.to_string()).raise(py))
+}
+
+/// One structure of a volume, as JSON.
+#[pyfunction]
+#[pyo3(signature = (image, what, number = None, /))]
+pub fn debug_show(py: Python<'_>, image: PathArg<'_>, what: &str, number: Option<u64>) -> PyResult<String> {
+    let what = match (what, number) {
+        ("superblock", None) => What::Superblock,
+        ("checkpoint", number) => What::Checkpoint(number),
+        ("journal", number) => What::Journal(number),
+        ("inode", Some(number)) => What::Inode(number),
+        ("node", Some(number)) => What::Node(number),
+        ("block", Some(number)) => What::Block(number),
+        _ => return Err(invalid(py, format!("{what} cannot be shown with, or without, a number"))),
+    };
+    let path = image.path();
+    let shown = py.detach(|| -> Result<String> {
+        let device = match FileDevice::open(path, Access::Read) {
+            // Whoever writes does not keep others from looking.
+            Err(vexfs_device::Error::Busy { .. }) => FileDevice::open(path, Access::Beside),
+            device => device,
+        };
+        let device: Arc<dyn Device> = Arc::new(device.map_err(not_a_volume)?);
+        Ok(vexfs_check::show(&device, what).map_err(unchecked)?.to_string())
+    });
+    shown.map_err(|failure| failure.raise_at(&image.given))
 }

@@ -38,5 +38,6 @@ fn _vexfs(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(format::mkfs, module)?)?;
     module.add_function(wrap_pyfunction!(format::tune, module)?)?;
     module.add_function(wrap_pyfunction!(check::fsck, module)?)?;
-    module.add_function(wrap_pyfunction!(check::fsck_passes, module)?)
+    module.add_function(wrap_pyfunction!(check::fsck_passes, module)?)?;
+    module.add_function(wrap_pyfunction!(check::debug_show, module)?)
 }
