@@ -32,7 +32,8 @@ pub enum Error {
 
     /// A transaction that can never fit.
     #[error(
-        "a transaction of {bytes} bytes is too large for the log, which takes up to {limit}; split it, or make the volume with a larger journal"
+        "a transaction of {bytes} bytes is too large for the log, which takes up to {limit}; split it, or make the \
+         volume with a larger journal"
     )]
     TooLarge {
         /// Bytes of its record.

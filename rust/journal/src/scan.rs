@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use vexfs_device::Device;
 use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME, FRAME_HEADER, Frame};
 use vexfs_format::redo::{Op, RecordView};
-use vexfs_format::{BLOCK_SIZE, CheckpointId, Error as FormatError, Lsn};
+use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
 
 use crate::ending::{Ending, Witness, judge};
 use crate::error::{Error, Reason, Result};
@@ -276,7 +276,7 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
         let mut failure = None;
         let mut good = 0;
         for frame in &frames {
-            if let Err(reason) = self.frame(frame, &mut value) {
+            if let Err(reason) = self.verify(frame).and_then(|()| self.decode(frame, &mut value)) {
                 self.failed.fetch_min(index, Ordering::Relaxed);
                 failure = Some(reason);
                 break;
@@ -284,16 +284,40 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
             good += 1;
         }
         frames.truncate(good);
+        if matches!(failure, Some(Reason::Record(_))) {
+            // Some records of the bad frame were decoded before it showed.
+            value = T::default();
+            failure = frames.iter().find_map(|frame| self.decode(frame, &mut value).err()).or(failure);
+        }
         self.done.lock().push(Part { index, frames, value, failure });
     }
 
-    /// Verifies the frame, checks the structure of all its records, and only then decodes them.
-    fn frame(&self, frame: &Frame, value: &mut T) -> std::result::Result<(), Reason> {
+    fn bytes(&self, frame: &Frame) -> std::result::Result<&[u8], Reason> {
         let short = Reason::OutOfBounds { length: frame.length.into() };
-        let bytes = self.log.bytes(frame.lsn, frame.length.into()).ok_or(short)?;
-        frame.verify(bytes)?;
-        each_record(frame, bytes, |_| ()).map_err(Reason::Record)?;
-        each_record(frame, bytes, |record| (self.decode)(value, &record)).map_err(Reason::Record)
+        self.log.bytes(frame.lsn, frame.length.into()).ok_or(short)
+    }
+
+    /// Checks that every byte of the frame is the one that was written.
+    fn verify(&self, frame: &Frame) -> std::result::Result<(), Reason> {
+        Ok(frame.verify(self.bytes(frame)?)?)
+    }
+
+    /// Hands out the records of a frame that was verified, each once its structure is checked.
+    fn decode(&self, frame: &Frame, value: &mut T) -> std::result::Result<(), Reason> {
+        let bytes = self.bytes(frame)?;
+        let end = FRAME_HEADER.saturating_add(frame.payload as usize);
+        let mut at = FRAME_HEADER;
+        for _ in 0..frame.records {
+            let rest = bytes.get(at..end).unwrap_or_default();
+            let view = RecordView::parse(rest).map_err(Reason::Record)?;
+            let position = Lsn(frame.lsn.0.saturating_add(at as u64));
+            at = at.saturating_add(view.encoded_len());
+            (self.decode)(value, &Record { position, view, frame });
+        }
+        match at {
+            at if at == end => Ok(()),
+            _ => Err(Reason::Record(FRAME.bad("payload", frame.payload.into()))),
+        }
     }
 
     /// The frames and parts that count, and what ended them if it was a bad frame.
@@ -310,21 +334,4 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
         }
         (frames, parts, None)
     }
-}
-
-/// Calls `each` for every record of a frame whose bytes were verified.
-fn each_record<'a>(
-    frame: &'a Frame,
-    bytes: &'a [u8],
-    mut each: impl FnMut(Record<'a>),
-) -> std::result::Result<(), FormatError> {
-    let end = FRAME_HEADER.saturating_add(frame.payload as usize);
-    let mut at = FRAME_HEADER;
-    for _ in 0..frame.records {
-        let view = RecordView::parse(bytes.get(at..end).unwrap_or_default())?;
-        let position = Lsn(frame.lsn.0.saturating_add(at as u64));
-        at = at.saturating_add(view.encoded_len());
-        each(Record { position, view, frame });
-    }
-    if at == end { Ok(()) } else { Err(FRAME.bad("payload", frame.payload.into())) }
 }

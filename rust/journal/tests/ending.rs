@@ -8,6 +8,7 @@ use common::{Random, VOLUME, Volume, check_prefix};
 use vexfs_device::sim::{Damage, Fault, Injection, Op};
 use vexfs_device::{AlignedBuf, Device};
 use vexfs_format::frame::{FLAG_FIRST, FLAG_MARK, FRAME_HEADER};
+use vexfs_format::redo::set_seq;
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn, Seq};
 use vexfs_journal::{Ending, Frame, Reason, ScanOptions, beyond};
 
@@ -321,6 +322,15 @@ fn a_genuine_frame_with_records_that_are_none_is_damage() {
     let volume = with_records(3);
     forge(&volume, |_| (), &[0xff; 500]);
     assert!(matches!(assert_damage(&volume, 3), Reason::Record(_)));
+
+    let volume = with_records(3);
+    let mut payload = common::record(4, 50, false, 0);
+    set_seq(&mut payload, Seq(4));
+    payload.extend([0xff; 100]);
+    forge(&volume, |frame| frame.records = 2, &payload);
+    assert!(matches!(assert_damage(&volume, 3), Reason::Record(_)));
+    let parts = volume.scan().unwrap().parts;
+    assert!(parts.iter().all(|part| part.0.iter().all(|entry| entry.0 < 4)), "part of the frame was decoded");
 }
 
 #[test]
