@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use vexfs_device::Device;
-use vexfs_format::{BLOCK_SIZE, Extent, Inode, Key, kinds};
+use vexfs_format::{BLOCK_SIZE, Extent, Inode, Key, MAX_FILE_BYTES, kinds};
 use vexfs_store::{Read, Store, View};
 
 use crate::finding::{DATA_DAMAGED, DATA_NOT_ZERO};
@@ -41,10 +41,10 @@ fn part(volume: &Volume, view: &View, from: Key, to: Key) -> u64 {
     verified
 }
 
-/// The length of a file; that of none if it is not known.
+/// The length of a file; that of the longest if it is not known.
 fn size_of_file(view: &View, object: u64) -> u64 {
     let value = view.get(Key::new(object, kinds::INODE, 0)).ok().flatten();
-    value.and_then(|value| Inode::parse(&value).ok()).map_or(u64::MAX, |inode| inode.size)
+    value.and_then(|value| Inode::parse(&value).ok()).map_or(MAX_FILE_BYTES, |inode| inode.size)
 }
 
 /// Compares an extent's blocks with their checksums; gives the bytes. `checkpoint`: the past state that it is of.

@@ -51,9 +51,8 @@ pub(crate) fn run(volume: &Volume, newest: &Descriptor) -> Journal {
     let options =
         ScanOptions { workers: volume.options.threads(), look_ahead: u64::MAX, ..ScanOptions::default() };
     let device: &dyn Device = &*volume.device;
-    match vexfs_journal::scan(device, region, from, &options, |part: &mut Part, record| {
-        read(volume, part, record)
-    }) {
+    let read = |part: &mut Part, record: &Record<'_>| read(volume, newest.seq, part, record);
+    match vexfs_journal::scan(device, region, from, &options, read) {
         Ok(scan) => judge(volume, newest, scan),
         Err(error) => {
             let message =
@@ -78,14 +77,15 @@ fn unreadable(reason: String) -> Journal {
 }
 
 /// Takes up one record, and what is impossible about it.
-fn read(volume: &Volume, part: &mut Part, record: &Record<'_>) {
+fn read(volume: &Volume, held: Seq, part: &mut Part, record: &Record<'_>) {
     let at = record.position;
     part.transactions += 1;
     let seq = record.view.seq();
-    if seq <= part.last {
-        part.impossible.push((at, format!("transaction {seq} comes behind transaction {}", part.last)));
+    let before = part.last.max(held);
+    if seq <= before {
+        part.impossible.push((at, format!("transaction {seq} comes behind transaction {before}")));
     }
-    part.last = part.last.max(seq);
+    part.last = before.max(seq);
     for op in record.view.ops().filter(|op| op.key.kind >= kinds::FIRST_VOLATILE) {
         let Key { object, kind, .. } = op.key;
         part.impossible.push((
@@ -114,12 +114,10 @@ fn read(volume: &Volume, part: &mut Part, record: &Record<'_>) {
 
 fn judge(volume: &Volume, newest: &Descriptor, scan: Scan<Part>) -> Journal {
     let ledger = &volume.ledger;
-    let mut last = newest.seq;
-    for part in scan.parts.iter().filter(|part| part.transactions > 0) {
+    for part in &scan.parts {
         for (at, message) in &part.impossible {
             ledger.add(&LOG_IMPOSSIBLE, Location::lsn(at.0), format!("the log's record at {at}: {message}"));
         }
-        last = last.max(part.last);
     }
     let (ending, reason) = match &scan.ending {
         Ending::Clean => ("clean", None),

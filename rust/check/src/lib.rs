@@ -14,6 +14,8 @@
 
 mod bitmaps;
 mod check;
+#[cfg(feature = "damage")]
+pub mod damage;
 mod data;
 mod error;
 mod files;
@@ -43,7 +45,7 @@ mod volume;
 pub use check::check;
 pub use error::{Error, Result};
 pub use finding::{Kind, Severity, kind, kinds};
-pub use options::{Options, Progress};
+pub use options::{Options, Progress, Watcher};
 pub use pass::{Pass, passes};
 pub use report::{Count, Finding, JournalReport, Location, PassReport, PassState, Report, Totals};
 pub use show::{What, show};

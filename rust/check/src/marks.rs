@@ -143,7 +143,7 @@ mod tests {
         let run = BlockRun::new(32_256 - 70, 140);
         let mut again = Vec::new();
         marks.set(run, |block| again.push(block));
-        assert_eq!(again, []);
+        assert!(again.is_empty());
         assert!(marks.has(32_255) && marks.has(32_256) && !marks.has(32_256 + 70) && !marks.has(32_256 - 71));
         marks.set(BlockRun::new(32_254, 3), |block| again.push(block));
         assert_eq!(again, [32_254, 32_255, 32_256]);

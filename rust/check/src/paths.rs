@@ -54,9 +54,10 @@ fn path(volume: &Volume, view: &View, places: &mut Places, ino: u64) -> Option<S
     if ino == objects::ROOT {
         return Some("/".into());
     }
-    let mut names = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
     let mut at = ino;
-    while at != objects::ROOT && names.len() < DEPTH {
+    // Directories may be above each other.
+    while at != objects::ROOT && names.len() < DEPTH && seen.insert(at) {
         if !places.contains_key(&at) && at != ino {
             find_directory(volume, view, places, at);
         }

@@ -19,7 +19,9 @@ use crate::volume::Volume;
 /// Walks all retained trees; says whether each could be read.
 pub(crate) fn run(volume: &Volume, reader: &Reader, retention: &Retention, claims: &Claims) -> bool {
     let mut whole = true;
-    for kept in retention.kept.iter().rev() {
+    let mut newest_first: Vec<&Kept> = retention.kept.iter().collect();
+    newest_first.sort_by_key(|kept| std::cmp::Reverse(kept.entry.seq));
+    for kept in newest_first {
         let fresh = Marks::new(volume.geometry.group_count);
         whole &= walk(volume, reader, kept, claims, &fresh);
         let dead = Marks::new(volume.geometry.group_count);
@@ -114,12 +116,14 @@ impl Visitor for Old<'_> {
             return false;
         }
         if self.volume.geometry.holds(ptr.run()) {
-            let nobody = |block| {
-                let Claims { data, meta, kept, .. } = self.claims;
-                !data.has(block) && !meta.has(block) && !kept.has(block)
-            };
+            let Claims { data, meta, kept, .. } = self.claims;
+            // A newer list may name the node although the newer tree with it could not be read.
+            let another = self.claims.has_node_in(ptr.run());
             for block in ptr.run().start.0..ptr.run().end() {
-                if !nobody(block) || self.fresh.set_one(block) {
+                let listed = kept.has(block) && !another;
+                if data.has(block) || meta.has(block) || kept.has(block) && another {
+                    self.claims.double(block);
+                } else if !listed && self.fresh.set_one(block) {
                     self.claims.double(block);
                 }
             }

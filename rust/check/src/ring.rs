@@ -54,7 +54,8 @@ impl Ring {
 
     /// The newest checkpoint, as opening the volume finds it.
     pub fn newest(&self) -> Option<Descriptor> {
-        self.descriptors().max_by_key(|descriptor| descriptor.id)
+        let later = |newest: Descriptor, found: Descriptor| if found.id > newest.id { found } else { newest };
+        self.descriptors().reduce(later)
     }
 
     /// The descriptor of a checkpoint.

@@ -185,21 +185,18 @@ impl Visitor for Newest<'_> {
     }
 }
 
-/// Says what is wrong with a part of the newest tree, and that nothing is known of it. Returns the first key
-/// behind it; `None` if there is none, or nobody knows.
-pub(crate) fn damaged(volume: &Volume, error: &TreeError) -> Option<Key> {
+/// Says what is wrong with a part of the newest tree, and that nothing is known of it.
+pub(crate) fn damaged(volume: &Volume, error: &TreeError) {
     volume.owners_unknown();
     match error {
         TreeError::Corrupt(corruption) => {
             volume.lost.add(corruption.low, corruption.high);
             let kind = kind_of(volume, corruption);
             volume.ledger.add(kind, location_of(corruption), corruption.to_string());
-            corruption.high
         }
         other => {
             volume.lost.add(Key::MIN, None);
             volume.ledger.add(&NODE_DAMAGED, Location::default(), other.to_string());
-            None
         }
     }
 }

@@ -272,13 +272,23 @@ impl Error {
 fn store_errno(error: &vexfs_store::Error) -> i32 {
     match error.code() {
         "conflict" | "too_old" => errno::EAGAIN,
-        "no_space" | "no_inodes" => errno::ENOSPC,
-        "too_large" => errno::EFBIG,
+        "no_space" | "no_inodes" | "no_host_space" | "fragmentation" => errno::ENOSPC,
+        "too_large" | "transaction_too_large" | "value_too_large" => errno::EFBIG,
         "read_only" => errno::EROFS,
-        "closed" => errno::EBADF,
+        "closed" | "forked" => errno::EBADF,
         "busy" => errno::EBUSY,
-        "not_a_volume" => errno::EINVAL,
-        code if code.contains("corrupt") || code.starts_with("bad_") => errno::EUCLEAN,
+        "not_found" => errno::ENOENT,
+        "exists" => errno::EEXIST,
+        "permission" => errno::EACCES,
+        "is_directory" => errno::EISDIR,
+        "not_a_directory" => errno::ENOTDIR,
+        "fell_behind" => errno::ESTALE,
+        "not_a_volume" | "newer_format" | "unknown_features" | "volume_too_small" | "volume_too_large"
+        | "bad_label" | "bad_size" | "bad_path" | "bad_journal_size" | "not_a_file" => errno::EINVAL,
+        "corrupt" | "corrupt_block" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt" | "table_corrupt"
+        | "log_damaged" | "checkpoint_lost" | "no_checkpoint" | "data_mismatch" | "double_free"
+        | "bad_checksum" | "bad_magic" | "bad_value" | "bad_version" | "bad_record" | "misdirected" | "stale"
+        | "truncated" | "wrong_volume" => errno::EUCLEAN,
         _ => errno::EIO,
     }
 }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use vexfs_format::{FileType, Ino, Inode};
-use vexfs_store::{Device, FormatOptions, Isolation, Options, Store};
+use vexfs_store::{Device, FormatOptions, Isolation, Mode, Options, Store};
 
 use crate::handle::Handles;
 use crate::{Caller, Error, FsTx, FsView, Result, StatFs, clock, keys};
@@ -164,7 +164,10 @@ impl Fs {
     /// If the log cannot be written.
     pub fn sync(&self) -> Result<()> {
         self.check_open()?;
-        Ok(self.0.store.sync()?)
+        match self.0.store.mode() {
+            Mode::Write => Ok(self.0.store.sync()?),
+            Mode::Read | Mode::Beside => Ok(()),
+        }
     }
 
     /// Makes all that was committed of a file durable. There is one log, so this is [`Fs::sync`]; the data of a

@@ -138,12 +138,13 @@ struct Removals {
 
 impl Drop for Removals {
     fn drop(&mut self) {
-        for (ino, outcome) in std::mem::take(&mut self.list) {
-            let outcome = if self.committed { outcome } else { Outcome::Undone };
-            if self.fs.handles().end_removal(ino, outcome) {
-                self.fs.finish_soon(ino);
-            }
-        }
+        let mut left = std::mem::take(&mut self.list);
+        left.retain(|(ino, outcome)| {
+            let outcome = if self.committed { *outcome } else { Outcome::Undone };
+            self.fs.handles().end_removal(*ino, outcome)
+        });
+        // Only now: this may take long, and nobody who wants to hold one of them should wait for it.
+        left.into_iter().for_each(|(ino, _)| self.fs.finish_soon(ino));
     }
 }
 

@@ -44,8 +44,9 @@ impl<'py> PathArg<'py> {
             }
             // Lone surrogates: bytes that were no text.
             // SAFETY: the argument is a string; the result is new or null.
-            let encoded =
-                unsafe { Bound::from_owned_ptr_or_err(given.py(), ffi::PyUnicode_EncodeFSDefault(object.as_ptr()))? };
+            let encoded = unsafe {
+                Bound::from_owned_ptr_or_err(given.py(), ffi::PyUnicode_EncodeFSDefault(object.as_ptr()))?
+            };
             let mut path = Self::of(given, Some(encoded))?;
             if let Some(path) = &mut path {
                 path.as_bytes = false;
@@ -66,7 +67,8 @@ impl<'py> FromPyObject<'_, 'py> for PathArg<'py> {
             return Ok(path);
         }
         // SAFETY: the argument is an object; the result is new, or null with an exception.
-        let converted = unsafe { Bound::from_owned_ptr_or_err(given.py(), ffi::PyOS_FSPath(given.as_ptr()))? };
+        let converted =
+            unsafe { Bound::from_owned_ptr_or_err(given.py(), ffi::PyOS_FSPath(given.as_ptr()))? };
         match Self::of(&given, Some(converted))? {
             Some(path) => Ok(path),
             None => Err(invalid(given.py(), "a path is str, bytes or os.PathLike")),

@@ -50,7 +50,12 @@ fn unchecked(error: vexfs_check::Error) -> Failure {
 /// Checks a volume; returns the report as JSON.
 #[pyfunction]
 #[pyo3(signature = (image, data, progress = None, /))]
-pub fn fsck(py: Python<'_>, image: PathArg<'_>, data: bool, progress: Option<Bound<'_, PyAny>>) -> PyResult<String> {
+pub fn fsck(
+    py: Python<'_>,
+    image: PathArg<'_>,
+    data: bool,
+    progress: Option<Bound<'_, PyAny>>,
+) -> PyResult<String> {
     let (shared, (done, answer)) = (Arc::<Shared>::default(), sync_channel(1));
     let answer = Mutex::new(answer);
     let (watched, path) = (Arc::clone(&shared), image.path().to_owned());

@@ -34,14 +34,18 @@ impl Failure {
     fn parts(&self) -> (&'static str, i32, String) {
         match self {
             Self::Fs(error) => (error.code(), error.errno(), error.to_string()),
-            Self::Ended => {
-                ("closed", libc::EBADF, "the transaction has ended: begin another, or work on the volume".into())
-            }
+            Self::Ended => (
+                "closed",
+                libc::EBADF,
+                "the transaction has ended: begin another, or work on the volume".into(),
+            ),
             Self::FileClosed => ("closed", libc::EBADF, "the file is closed".into()),
             Self::Forked(pid) => (
                 "forked",
                 libc::EBADF,
-                format!("the volume was opened by process {pid}, and this is its forked child: open it again here"),
+                format!(
+                    "the volume was opened by process {pid}, and this is its forked child: open it again here"
+                ),
             ),
             Self::Check(error) => (error.code(), libc::EIO, error.to_string()),
             Self::Argument(message) => ("invalid_argument", libc::EINVAL, message.clone()),

@@ -38,7 +38,11 @@ impl File {
     }
 
     /// Runs `work` on the file without Python's lock.
-    fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&State, &OpenFile) -> Result<T> + Send) -> PyResult<T> {
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&State, &OpenFile) -> Result<T> + Send,
+    ) -> PyResult<T> {
         let done = self.session.run(py, |state| {
             let open = self.open.read();
             work(state, open.as_ref().ok_or(Failure::FileClosed)?)
@@ -55,7 +59,11 @@ impl File {
         self.run(py, |state, open| work(state, open, &mut self.position.lock()))
     }
 
-    fn change<T>(state: &State, open: &OpenFile, mut work: impl FnMut(&mut FsTx) -> vexfs_fs::Result<T>) -> Result<T> {
+    fn change<T>(
+        state: &State,
+        open: &OpenFile,
+        mut work: impl FnMut(&mut FsTx) -> vexfs_fs::Result<T>,
+    ) -> Result<T> {
         open.check_write()?;
         match &state.tx {
             None => Ok(open.hold.fs().auto_with(&state.caller, Durability::Visible, work)?),
@@ -64,10 +72,7 @@ impl File {
     }
 
     /// Writes in steps; a failure after the first is a short write.
-    fn write_steps(
-        data: &[u8],
-        mut write: impl FnMut(&[u8], u64) -> Result<()>,
-    ) -> Result<usize> {
+    fn write_steps(data: &[u8], mut write: impl FnMut(&[u8], u64) -> Result<()>) -> Result<usize> {
         let mut done = 0;
         for step in data.chunks(STEP) {
             match write(step, done as u64) {
@@ -190,7 +195,8 @@ impl File {
     /// Moves the position; returns it.
     #[pyo3(signature = (offset, whence = 0, /))]
     fn seek(&self, py: Python<'_>, offset: i64, whence: i32) -> PyResult<u64> {
-        let from_start = || u64::try_from(offset).map_err(|_| Failure::Argument("the position cannot be negative".into()));
+        let from_start =
+            || u64::try_from(offset).map_err(|_| Failure::Argument("the position cannot be negative".into()));
         self.at_position(py, |state, open, position| {
             let relative = |base: u64| {
                 let moved = base.checked_add_signed(offset);
@@ -229,7 +235,9 @@ impl File {
     fn allocate(&self, py: Python<'_>, offset: i64, length: i64, keep_size: bool) -> PyResult<()> {
         let what = if keep_size { Allocate::KeepSize } else { Allocate::Grow };
         let (offset, length) = (unsigned(py, offset, "offset")?, unsigned(py, length, "length")?);
-        self.run(py, |state, open| Self::change(state, open, |tx| tx.allocate(open.ino(), what, offset, length)))
+        self.run(py, |state, open| {
+            Self::change(state, open, |tx| tx.allocate(open.ino(), what, offset, length))
+        })
     }
 
     /// Makes a range a hole.

@@ -27,8 +27,13 @@ pub fn mkfs(
     let make = || -> Result<()> {
         let given = size.map_or_else(|| vexfs_device::file::existing_len(path), |size| Ok(Some(size)));
         let size = given.map_err(vexfs_store::Error::from)?.filter(|&size| size > 0);
-        let size = size.ok_or_else(|| Failure::Argument("a new file needs a size, such as \"1GiB\"".into()))?;
-        let options = FormatOptions { label: label.to_owned(), journal_bytes: journal_size, ..FormatOptions::default() };
+        let size =
+            size.ok_or_else(|| Failure::Argument("a new file needs a size, such as \"1GiB\"".into()))?;
+        let options = FormatOptions {
+            label: label.to_owned(),
+            journal_bytes: journal_size,
+            ..FormatOptions::default()
+        };
         // What no volume can have is refused before there is a file.
         let blocks = size / vexfs_format::BLOCK_SIZE as u64;
         vexfs_format::Geometry::plan(blocks, journal_size).map_err(vexfs_store::Error::from)?;
@@ -36,7 +41,8 @@ pub fn mkfs(
         let device = FileDevice::create(path, blocks * vexfs_format::BLOCK_SIZE as u64, force);
         let device = Arc::new(device.map_err(vexfs_store::Error::from)?);
         let (uid, gid) = user::process();
-        let made = Fs::mkfs(Arc::clone(&device) as Arc<dyn Device>, options, RootOptions { uid, gid, mode: 0o755 });
+        let made =
+            Fs::mkfs(Arc::clone(&device) as Arc<dyn Device>, options, RootOptions { uid, gid, mode: 0o755 });
         made.inspect_err(|_| device.abandon())?;
         Ok(())
     };

@@ -57,7 +57,14 @@ impl Listing {
             None => failure.raise(py),
         })?;
         let (path, as_bytes) = (bytes.into(), path.as_ref().is_some_and(|path| path.as_bytes));
-        Ok(Self { verbs: verbs.clone().unbind(), session, dir, path, as_bytes, progress: Mutex::new(progress) })
+        Ok(Self {
+            verbs: verbs.clone().unbind(),
+            session,
+            dir,
+            path,
+            as_bytes,
+            progress: Mutex::new(progress),
+        })
     }
 
     fn advance(&self, py: Python<'_>) -> Result<Option<Fetched>> {
@@ -76,7 +83,11 @@ impl Listing {
     }
 }
 
-fn fetch<R: vexfs_store::Read>(scope: &vexfs_fs::Scope<R>, dir: Ino, after: u64) -> vexfs_fs::Result<Progress> {
+fn fetch<R: vexfs_store::Read>(
+    scope: &vexfs_fs::Scope<R>,
+    dir: Ino,
+    after: u64,
+) -> vexfs_fs::Result<Progress> {
     let mut progress = Progress { entries: VecDeque::new(), after: None };
     let listed = scope.readdir(dir, after, |entry| {
         if !entry.is_dot() {

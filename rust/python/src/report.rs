@@ -104,9 +104,10 @@ pub fn stats<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyD
 pub fn recovery<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyDict>> {
     let report = session.run(py, |state| Ok(state.fs.store().recovery().clone()));
     let report = report.map_err(|failure| failure.raise(py))?;
-    let phases = report.phases.iter().map(|(phase, elapsed)| {
-        Ok(fields!(PyDict::new(py); name = *phase, seconds = elapsed.as_secs_f64()))
-    });
+    let phases = report
+        .phases
+        .iter()
+        .map(|(phase, elapsed)| Ok(fields!(PyDict::new(py); name = *phase, seconds = elapsed.as_secs_f64())));
     let phases = PyList::new(py, phases.collect::<PyResult<Vec<_>>>()?)?;
     Ok(fields!(PyDict::new(py);
         clean = report.clean,

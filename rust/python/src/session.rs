@@ -78,7 +78,11 @@ impl Session {
     }
 
     /// Runs `work` without Python's lock.
-    pub fn run<'a, T: Send>(&'a self, py: Python<'_>, work: impl FnOnce(&'a State) -> Result<T> + Send) -> Result<T> {
+    pub fn run<'a, T: Send>(
+        &'a self,
+        py: Python<'_>,
+        work: impl FnOnce(&'a State) -> Result<T> + Send,
+    ) -> Result<T> {
         let state = self.state()?;
         py.detach(|| {
             let closed = state.shared.closed.read();

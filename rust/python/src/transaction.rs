@@ -27,14 +27,25 @@ fn tx_of(state: &State) -> Result<&Mutex<Option<FsTx>>> {
 #[pymethods]
 impl Transaction {
     #[new]
-    fn new(py: Python<'_>, volume: &Bound<'_, Volume>, isolation: &str, durable: bool) -> PyResult<PyClassInitializer<Self>> {
+    fn new(
+        py: Python<'_>,
+        volume: &Bound<'_, Volume>,
+        isolation: &str,
+        durable: bool,
+    ) -> PyResult<PyClassInitializer<Self>> {
         let isolation = match isolation {
             "snapshot" => Isolation::Snapshot,
             "serializable" => Isolation::Serializable,
-            _ => return Err(invalid(py, format!("isolation is 'snapshot' or 'serializable', not {isolation:?}"))),
+            _ => {
+                return Err(invalid(
+                    py,
+                    format!("isolation is 'snapshot' or 'serializable', not {isolation:?}"),
+                ));
+            }
         };
         let session = &volume.as_super().get().session;
-        let begun = session.run(py, |state| Ok(Session::within(state, state.fs.begin(&state.caller, isolation)?)));
+        let begun =
+            session.run(py, |state| Ok(Session::within(state, state.fs.begin(&state.caller, isolation)?)));
         let session = begun.map_err(|failure| failure.raise(py))?;
         let marks = Inherited::new(Mutex::default());
         Ok(PyClassInitializer::from(Verbs { session }).add_subclass(Self { isolation, durable, marks }))

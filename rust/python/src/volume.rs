@@ -34,7 +34,9 @@ fn open(path: &Path, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
         Mode::Beside => (Access::Beside, None),
     };
     match (FileDevice::open(path, access), beside) {
-        (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => open(path, &Options { mode, ..options.clone() }),
+        (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => {
+            open(path, &Options { mode, ..options.clone() })
+        }
         (device, _) => {
             let device = Arc::new(device.map_err(not_a_volume)?);
             Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
@@ -45,7 +47,9 @@ fn open(path: &Path, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
 /// Why a file cannot be opened as a volume: one whose length no volume has is none.
 pub fn not_a_volume(error: vexfs_device::Error) -> Failure {
     match error {
-        vexfs_device::Error::BadSize { name, reason } => vexfs_store::Error::NotAVolume { name, reason }.into(),
+        vexfs_device::Error::BadSize { name, reason } => {
+            vexfs_store::Error::NotAVolume { name, reason }.into()
+        }
         error => vexfs_store::Error::from(error).into(),
     }
 }
@@ -87,12 +91,14 @@ impl Volume {
             cache_bytes: cache_bytes.unwrap_or(usual.cache_bytes),
             memtable_bytes: memtable_bytes.unwrap_or(usual.memtable_bytes),
             commit_interval: commit_interval.map_or(Ok(usual.commit_interval), |s| seconds(py, s))?,
-            checkpoint_interval: checkpoint_interval.map_or(Ok(usual.checkpoint_interval), |s| seconds(py, s))?,
+            checkpoint_interval: checkpoint_interval
+                .map_or(Ok(usual.checkpoint_interval), |s| seconds(py, s))?,
             discard,
             ..usual
         };
         let path = image.path();
-        let (fs, device) = py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
+        let (fs, device) =
+            py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
         let session = Session::new(fs, device, user::caller(user));
         let volume = Self { path: path.to_owned(), mode: options.mode };
         Ok(PyClassInitializer::from(Verbs { session }).add_subclass(volume))
@@ -140,9 +146,7 @@ impl Volume {
     /// always the newest.
     fn refresh(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
-        let done = session(slf).run(py, |state| {
-            Ok(state.fs.store().refresh()?)
-        });
+        let done = session(slf).run(py, |state| Ok(state.fs.store().refresh()?));
         done.map_err(|failure| failure.raise(py))
     }
 

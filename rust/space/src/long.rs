@@ -13,12 +13,20 @@ struct Run {
 }
 
 impl Run {
+    /// The run between two places, if it is long.
+    fn between(start: u32, end: u32) -> Option<Self> {
+        (end >= start + LONG).then(|| Self { start: start as u16, len: (end - start) as u16 })
+    }
+
     fn end(self) -> u32 {
         u32::from(self.start) + u32::from(self.len)
     }
 
     /// The first place in the run, at or behind `from`, that satisfies the need.
     fn place(self, from: u32, need: &Need) -> Option<u32> {
+        if u32::from(self.len) < need.len {
+            return None;
+        }
         let first = need.aligned(from.max(self.start.into()));
         (first.saturating_add(need.len) <= self.end()).then_some(first)
     }
@@ -35,7 +43,7 @@ impl LongRuns {
         let mut from = 0;
         while let Some(start) = search::next_area(bits, from, &Need { len: LONG, align: 1, base: 0 }) {
             from = bits.next_used(start).min(BITS);
-            runs.insert(runs.0.len(), start, from);
+            runs.0.extend(Run::between(start, from));
         }
         runs
     }
@@ -60,33 +68,35 @@ impl LongRuns {
     /// Bits that were free are in use.
     pub fn taken(&mut self, start: u32, len: u32) {
         let index = self.first_behind(start);
-        if let Some(run) = self.0.get(index).copied().filter(|run| u32::from(run.start) <= start) {
-            self.0.remove(index);
-            self.insert(index, start + len, run.end());
-            self.insert(index, run.start.into(), start);
+        let Some(run) = self.0.get_mut(index).filter(|run| u32::from(run.start) <= start) else { return };
+        match (Run::between(run.start.into(), start), Run::between(start + len, run.end())) {
+            (Some(left), Some(right)) => {
+                *run = right;
+                self.0.insert(index, left);
+            }
+            (Some(rest), None) | (None, Some(rest)) => *run = rest,
+            (None, None) => {
+                self.0.remove(index);
+            }
         }
     }
 
     /// A free run has come about, of which parts may have been free before.
     pub fn freed(&mut self, start: u32, len: u32) {
-        if len < LONG {
-            return;
-        }
+        let Some(run) = Run::between(start, start + len) else { return };
         let first = self.first_behind(start);
         let parts = self.0.get(first..).unwrap_or_default();
-        let last = first + parts.iter().take_while(|run| u32::from(run.start) < start + len).count();
-        self.0.drain(first..last);
-        self.insert(first, start, start + len);
+        match parts.iter().take_while(|part| u32::from(part.start) < start + len).count() {
+            0 => self.0.insert(first, run),
+            count => {
+                self.0.drain(first + 1..first + count);
+                self.0.iter_mut().skip(first).take(1).for_each(|part| *part = run);
+            }
+        }
     }
 
     /// The first run that ends behind `from`.
     fn first_behind(&self, from: u32) -> usize {
         self.0.partition_point(|run| run.end() <= from)
-    }
-
-    fn insert(&mut self, index: usize, start: u32, end: u32) {
-        if end >= start + LONG {
-            self.0.insert(index, Run { start: start as u16, len: (end - start) as u16 });
-        }
     }
 }

@@ -136,11 +136,11 @@ impl<'a> Wanted<'a> {
         let bytes = self.sums.len() * BLOCK_SIZE;
         if self.skip == 0 && self.into.len() == bytes {
             store.read_blocks(self.start, self.into)?;
-            return verify(ino, self.start, self.at, self.into, self.sums);
+            return verify(store, ino, self.start, self.at, self.into, self.sums);
         }
         with_scratch(self.sums.len(), |scratch| {
             store.read_blocks(self.start, scratch)?;
-            verify(ino, self.start, self.at, scratch, self.sums)?;
+            verify(store, ino, self.start, self.at, scratch, self.sums)?;
             let wanted = scratch.get(self.skip..).and_then(|bytes| bytes.get(..self.into.len()));
             self.into.copy_from_slice(wanted.unwrap_or_default());
             Ok(())
@@ -159,12 +159,15 @@ pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -
     batches.into_par_iter().try_for_each(|batch| batch.read(store, ino))
 }
 
-fn verify(ino: Ino, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {
+fn verify(store: &Store, ino: Ino, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {
     for (index, (block, sum)) in bytes.chunks_exact(BLOCK_SIZE).zip(sums).enumerate() {
         if crc32c::crc32c(block) != *sum {
             let block = BlockNo(start.0.saturating_add(index as u64));
             let offset = at.saturating_add(index as u64).saturating_mul(BLOCK);
-            return Err(Error::CorruptData { block, ino, offset });
+            return Err(match store.has_fallen_behind() {
+                true => Error::Store(vexfs_store::Error::FellBehind),
+                false => Error::CorruptData { block, ino, offset },
+            });
         }
     }
     Ok(())

@@ -90,8 +90,12 @@ impl Fs {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Exists`], [`Error::IsADirectory`] (to be written), [`Error::NotADirectory`],
-    /// [`Error::Loop`] (a link that is not to be followed), [`Error::AccessDenied`], no space.
+    /// [`Error::Loop`] (a link that is not to be followed), [`Error::AccessDenied`], no space, a volume that is
+    /// read-only.
     pub fn open_file(&self, caller: &Caller, path: &[u8], options: &OpenOptions) -> Result<OpenFile> {
+        if (options.write || options.truncate) && !self.store().is_writable() {
+            self.begin(caller, vexfs_store::Isolation::Snapshot)?;
+        }
         loop {
             let view = self.view(caller)?;
             let found = match options.create && options.exclusive {

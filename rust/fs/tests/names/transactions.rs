@@ -194,4 +194,10 @@ fn a_volume_opened_for_reading_refuses_changes() {
     assert_eq!(names(&fs, "/"), ["f"]);
     let refused = root(&fs, |tx| tx.unlink(ROOT, b"f"));
     assert_eq!((code(refused.clone()), refused.unwrap_err().errno()), ("read_only", 30));
+    let open = |write| {
+        let options = vexfs_fs::OpenOptions { read: true, write, ..Default::default() };
+        fs.open_file(&Caller::root(), b"/f", &options)
+    };
+    assert_eq!((code(open(false)), code(open(true))), ("ok", "read_only"));
+    fs.fsync(ROOT).unwrap();
 }

@@ -22,7 +22,9 @@ impl Verbs {
 fn id(py: Python<'_>, id: i64) -> PyResult<Option<u32>> {
     match id {
         -1 => Ok(None),
-        id => u32::try_from(id).map(Some).map_err(|_| invalid(py, format!("{id} is no user or group number"))),
+        id => {
+            u32::try_from(id).map(Some).map_err(|_| invalid(py, format!("{id} is no user or group number")))
+        }
     }
 }
 
@@ -45,8 +47,20 @@ impl Verbs {
 
     /// Changes owner and group; -1 leaves one as it is.
     #[pyo3(signature = (path, uid, gid, *, follow_symlinks = true))]
-    fn chown(&self, py: Python<'_>, path: PathArg<'_>, uid: i64, gid: i64, follow_symlinks: bool) -> PyResult<()> {
-        self.set(py, &path, &SetAttr { uid: id(py, uid)?, gid: id(py, gid)?, ..SetAttr::default() }, follow_symlinks)
+    fn chown(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        uid: i64,
+        gid: i64,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
+        self.set(
+            py,
+            &path,
+            &SetAttr { uid: id(py, uid)?, gid: id(py, gid)?, ..SetAttr::default() },
+            follow_symlinks,
+        )
     }
 
     /// Sets the times of access and change: of seconds, of nanoseconds (`ns`), or both to now.
@@ -65,7 +79,12 @@ impl Verbs {
             (None, Some((a, m))) => (SetTime::At(a), SetTime::At(m)),
             (None, None) => (SetTime::Now, SetTime::Now),
         };
-        self.set(py, &path, &SetAttr { atime: Some(atime), mtime: Some(mtime), ..SetAttr::default() }, follow_symlinks)
+        self.set(
+            py,
+            &path,
+            &SetAttr { atime: Some(atime), mtime: Some(mtime), ..SetAttr::default() },
+            follow_symlinks,
+        )
     }
 
     /// Changes those attributes that are given, all at once.

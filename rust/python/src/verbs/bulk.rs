@@ -29,13 +29,21 @@ fn raise(py: Python<'_>, (number, error): At, paths: &[PathArg<'_>]) -> PyErr {
 impl Verbs {
     /// Writes many files in one transaction.
     #[pyo3(signature = (files, *, durable = false, parents = false))]
-    fn write_many(&self, py: Python<'_>, files: &Bound<'_, PyAny>, durable: bool, parents: bool) -> PyResult<()> {
+    fn write_many(
+        &self,
+        py: Python<'_>,
+        files: &Bound<'_, PyAny>,
+        durable: bool,
+        parents: bool,
+    ) -> PyResult<()> {
         let items = match files.cast::<PyDict>() {
             Ok(files) => files.items().into_any(),
             Err(_) => files.call_method0("items")?,
         };
-        let items: Vec<(PathArg<'_>, DataArg<'_>)> = items.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
-        let files: Vec<(&[u8], &[u8])> = items.iter().map(|(path, data)| (path.bytes(), data.bytes())).collect();
+        let items: Vec<(PathArg<'_>, DataArg<'_>)> =
+            items.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
+        let files: Vec<(&[u8], &[u8])> =
+            items.iter().map(|(path, data)| (path.bytes(), data.bytes())).collect();
         self.session
             .change_whole(py, durability(durable), |tx| compound::write_files(tx, &files, parents))
             .map_err(|failure| failure.raise(py))
@@ -43,10 +51,16 @@ impl Verbs {
 
     /// The contents of many files, as they were at one moment.
     #[pyo3(signature = (files, *, missing_ok = false))]
-    fn read_many<'py>(&self, py: Python<'py>, files: &Bound<'py, PyAny>, missing_ok: bool) -> PyResult<Bound<'py, PyList>> {
+    fn read_many<'py>(
+        &self,
+        py: Python<'py>,
+        files: &Bound<'py, PyAny>,
+        missing_ok: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
         let paths = paths(files)?;
         let names = bytes_of(&paths);
-        let contents = read!(self.session, py, |scope| Result::<_>::Ok(compound::read_files(scope, &names, missing_ok)));
+        let contents =
+            read!(self.session, py, |scope| Result::<_>::Ok(compound::read_files(scope, &names, missing_ok)));
         let contents = contents.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, &paths))?;
         PyList::new(py, contents.into_iter().map(|content| content.map(|content| PyBytes::new(py, &content))))
     }

@@ -43,20 +43,32 @@ impl Verbs {
     #[pyo3(signature = (path, /))]
     fn read_bytes<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = path.bytes();
-        let content = self.session.run(py, |state| begin(state, bytes)).map_err(|failure| failure.raise_at(&path.given))?;
+        let content = self
+            .session
+            .run(py, |state| begin(state, bytes))
+            .map_err(|failure| failure.raise_at(&path.given))?;
         let (pinned, ino, size) = match content {
             Content::Bytes(bytes) => return Ok(PyBytes::new(py, &bytes)),
             Content::Rest { pinned, ino, size } => (pinned, ino, size),
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         PyBytes::new_with(py, size, |into| {
-            py.detach(|| finish(&pinned, ino, into)).map(drop).map_err(|failure| failure.raise_at(&path.given))
+            py.detach(|| finish(&pinned, ino, into))
+                .map(drop)
+                .map_err(|failure| failure.raise_at(&path.given))
         })
     }
 
     /// Replaces the content of a file, which is made if it is missing.
     #[pyo3(signature = (path, data, *, durable = false, parents = false))]
-    fn write_bytes(&self, py: Python<'_>, path: PathArg<'_>, data: DataArg<'_>, durable: bool, parents: bool) -> PyResult<usize> {
+    fn write_bytes(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        data: DataArg<'_>,
+        durable: bool,
+        parents: bool,
+    ) -> PyResult<usize> {
         let (name, bytes) = (path.bytes(), data.bytes());
         let work = |tx: &mut vexfs_fs::FsTx| compound::write_file(tx, name, bytes, parents);
         let done = match parents {
@@ -102,20 +114,24 @@ impl Verbs {
             mode,
         };
         let bytes = path.bytes();
-        let opened = self.session.run(py, |state| {
-            if options.write && !state.fs.store().is_writable() {
-                return Err(vexfs_store::Error::ReadOnly.into());
-            }
-            let open = match &state.tx {
-                None => state.fs.open_file(&state.caller, bytes, &options)?,
-                Some(tx) => tx.lock().as_mut().ok_or(crate::error::Failure::Ended)?.open_file(bytes, &options)?,
-            };
-            match open.file_type {
-                FileType::Regular => Ok(open),
-                FileType::Directory => Err(vexfs_fs::Error::IsADirectory(bytes.into()).into()),
-                _ => Err(vexfs_fs::Error::NotSupported { what: "only regular files can be opened here" }.into()),
-            }
-        });
+        let opened =
+            self.session.run(py, |state| {
+                if options.write && !state.fs.store().is_writable() {
+                    return Err(vexfs_store::Error::ReadOnly.into());
+                }
+                let open = match &state.tx {
+                    None => state.fs.open_file(&state.caller, bytes, &options)?,
+                    Some(tx) => {
+                        tx.lock().as_mut().ok_or(crate::error::Failure::Ended)?.open_file(bytes, &options)?
+                    }
+                };
+                match open.file_type {
+                    FileType::Regular => Ok(open),
+                    FileType::Directory => Err(vexfs_fs::Error::IsADirectory(bytes.into()).into()),
+                    _ => Err(vexfs_fs::Error::NotSupported { what: "only regular files can be opened here" }
+                        .into()),
+                }
+            });
         let opened = opened.map_err(|failure| failure.raise_at(&path.given))?;
         Ok(File::new(self.session.clone(), opened, flags & libc::O_APPEND != 0))
     }

@@ -33,7 +33,14 @@ impl Packed {
 impl Verbs {
     /// Makes a directory.
     #[pyo3(signature = (path, mode = 0o777, parents = false, exist_ok = false))]
-    fn mkdir(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, parents: bool, exist_ok: bool) -> PyResult<()> {
+    fn mkdir(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        mode: u32,
+        parents: bool,
+        exist_ok: bool,
+    ) -> PyResult<()> {
         let bytes = path.bytes();
         self.session
             .change_whole(py, durability(false), |tx| compound::mkdir(tx, bytes, mode, parents, exist_ok))

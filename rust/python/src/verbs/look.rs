@@ -24,7 +24,13 @@ impl Verbs {
         }
     }
 
-    fn is_kind(&self, py: Python<'_>, path: &PathArg<'_>, follow_symlinks: bool, kind: FileType) -> PyResult<bool> {
+    fn is_kind(
+        &self,
+        py: Python<'_>,
+        path: &PathArg<'_>,
+        follow_symlinks: bool,
+        kind: FileType,
+    ) -> PyResult<bool> {
         Ok(self.found(py, path, follow_symlinks)?.is_some_and(|attr| attr.file_type == kind))
     }
 }
@@ -34,7 +40,8 @@ impl Verbs {
     /// The attributes of what a path leads to.
     #[pyo3(signature = (path, *, follow_symlinks = true))]
     fn stat(&self, py: Python<'_>, path: PathArg<'_>, follow_symlinks: bool) -> PyResult<Stat> {
-        let attr = self.attr(py, path.bytes(), follow_symlinks).map_err(|failure| failure.raise_at(&path.given))?;
+        let attr =
+            self.attr(py, path.bytes(), follow_symlinks).map_err(|failure| failure.raise_at(&path.given))?;
         Ok(Stat::new(attr, self.session.state().map_err(|failure| failure.raise(py))?.device))
     }
 
@@ -46,7 +53,12 @@ impl Verbs {
 
     /// As `stat`; None if there is nothing.
     #[pyo3(signature = (path, *, follow_symlinks = true))]
-    fn stat_or_none(&self, py: Python<'_>, path: PathArg<'_>, follow_symlinks: bool) -> PyResult<Option<Stat>> {
+    fn stat_or_none(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        follow_symlinks: bool,
+    ) -> PyResult<Option<Stat>> {
         let device = self.session.state().map_err(|failure| failure.raise(py))?.device;
         Ok(self.found(py, &path, follow_symlinks)?.map(|attr| Stat::new(attr, device)))
     }

@@ -9,7 +9,13 @@ use crate::error::Failure;
 use crate::session::follow;
 
 impl Verbs {
-    fn rename_by(&self, py: Python<'_>, source: &PathArg<'_>, target: &PathArg<'_>, flags: RenameFlags) -> PyResult<()> {
+    fn rename_by(
+        &self,
+        py: Python<'_>,
+        source: &PathArg<'_>,
+        target: &PathArg<'_>,
+        flags: RenameFlags,
+    ) -> PyResult<()> {
         let (from, to) = (source.bytes(), target.bytes());
         self.session
             .change(py, |tx| tx.rename_path(from, to, flags))
@@ -21,7 +27,13 @@ impl Verbs {
 impl Verbs {
     /// Renames; a file at the target is replaced unless `noreplace` is given.
     #[pyo3(signature = (source, target, *, noreplace = false))]
-    fn rename(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>, noreplace: bool) -> PyResult<()> {
+    fn rename(
+        &self,
+        py: Python<'_>,
+        source: PathArg<'_>,
+        target: PathArg<'_>,
+        noreplace: bool,
+    ) -> PyResult<()> {
         let flags = if noreplace { RenameFlags::NoReplace } else { RenameFlags::Replace };
         self.rename_by(py, &source, &target, flags)
     }
@@ -50,7 +62,13 @@ impl Verbs {
 
     /// Gives a file a further name.
     #[pyo3(signature = (source, target, *, follow_symlinks = true))]
-    fn link(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>, follow_symlinks: bool) -> PyResult<()> {
+    fn link(
+        &self,
+        py: Python<'_>,
+        source: PathArg<'_>,
+        target: PathArg<'_>,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
         let (from, to) = (source.bytes(), target.bytes());
         self.session
             .change(py, |tx| tx.link_path(from, to, follow(follow_symlinks)).map(drop))

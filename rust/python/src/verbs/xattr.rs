@@ -66,7 +66,13 @@ impl Verbs {
 
     /// Removes an extended attribute.
     #[pyo3(signature = (path, name, *, follow_symlinks = true))]
-    fn removexattr(&self, py: Python<'_>, path: PathArg<'_>, name: PathArg<'_>, follow_symlinks: bool) -> PyResult<()> {
+    fn removexattr(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        name: PathArg<'_>,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
         let (at, key) = (path.bytes(), name.bytes());
         self.session
             .change(py, |tx| tx.removexattr_path(at, key, follow(follow_symlinks)))

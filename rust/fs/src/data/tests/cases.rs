@@ -2,11 +2,11 @@
 
 use vexfs_device::Device;
 use vexfs_format::{Ino, Orphan};
-use vexfs_store::{CheckpointKind, Read};
+use vexfs_store::{CheckpointKind, Mode, Options, Read};
 
 use super::super::{Allocate, BLOCK, CHUNK_BLOCKS};
 use super::{CHUNK, check_bytes, check_records, extents_of, pattern, volume};
-use crate::{Caller, Durability, Isolation, SetAttr, keys};
+use crate::{Caller, Durability, Error, Fs, Isolation, SetAttr, keys};
 
 const MAX: u64 = 1 << 44;
 
@@ -336,4 +336,26 @@ fn only_files_have_data() {
         assert_eq!(tx.write(Ino(999), 0, b"x").unwrap_err().code(), "stale");
     });
     let _ = volume.fs.store().checkpoint(CheckpointKind::Incremental).unwrap();
+}
+
+#[test]
+fn a_reader_beside_a_writer_that_reuses_blocks_hears_that_it_is_late_not_that_they_are_corrupt() {
+    let volume = volume(16 << 20);
+    let ino = volume.create("f");
+    let len = 2 << 20;
+    volume.change(|tx| tx.write(ino, 0, &pattern(len, 1)).unwrap());
+    volume.free_blocks();
+    let options = Options { mode: Mode::Beside, ..Options::default() };
+    let beside = Fs::open(volume.device.clone(), options).unwrap();
+    let view = beside.view(&Caller::root()).unwrap();
+    assert!(view.read_all(ino).unwrap() == pattern(len, 1));
+    for round in 2..20 {
+        volume.change(|tx| tx.write(ino, 0, &pattern(len, round)).unwrap());
+        volume.free_blocks();
+        volume.fs.store().relieve().unwrap();
+    }
+    let error = view.read_all(ino).unwrap_err();
+    assert!(matches!(error, Error::Store(vexfs_store::Error::FellBehind)), "{error}");
+    beside.store().refresh().unwrap();
+    assert!(beside.view(&Caller::root()).unwrap().read_all(ino).unwrap() == pattern(len, 19));
 }
