@@ -30,7 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["inflict", image, name] => {
             let wanted = damage::damages().iter().find(|found| found.name == *name);
-            wanted.ok_or_else(|| format!("there is no damage {name}"))?.inflict(&open(image, Access::Write)?)?;
+            wanted
+                .ok_or_else(|| format!("there is no damage {name}"))?
+                .inflict(&open(image, Access::Write)?)?;
         }
         ["check", image] => {
             let report = check(open(image, Access::Read)?, &Options { data: true, ..Options::default() })?;

@@ -9,8 +9,8 @@ use vexfs_device::Device;
 use vexfs_format::geometry::RING_SLOTS;
 use vexfs_format::node::{NodeBytes, NodeHeader, NodeView};
 use vexfs_format::{
-    BLOCK_SIZE, Block, BlockNo, CheckpointId, Descriptor, Inode, Key, NODE_SIZE, NodePtr, Seq, Stamp, Superblock,
-    bitmap, checkpoint, frame, group, kinds, node, superblock,
+    BLOCK_SIZE, Block, BlockNo, CheckpointId, Descriptor, Inode, Key, NODE_SIZE, NodePtr, Seq, Stamp,
+    Superblock, bitmap, checkpoint, frame, group, kinds, node, superblock,
 };
 use vexfs_journal::{Position, Region, ScanFrom, ScanOptions};
 use vexfs_store::{Mode, Options, Read, Store};
@@ -153,7 +153,9 @@ fn journal(device: &dyn Device, superblock: &Superblock, lsn: Option<u64>) -> Re
             }
         }
     }
-    let Some(newest) = newest else { return Ok(json!({ "damaged": "no checkpoint's descriptor can be read" })) };
+    let Some(newest) = newest else {
+        return Ok(json!({ "damaged": "no checkpoint's descriptor can be read" }));
+    };
     let region = Region { offset: geometry.journal.start.byte_offset(), bytes: geometry.journal.bytes() };
     let position = Position { lsn: newest.lsn, crc: newest.chain_crc, epoch: newest.epoch };
     let from = ScanFrom { volume, position, checkpoint: newest.id };
@@ -198,9 +200,9 @@ fn record_of(record: &vexfs_journal::Record<'_>) -> Value {
     let view = &record.view;
     let ops = view.ops().map(|op| json!({ "key": key(op.key), "bytes": op.value.map(<[u8]>::len) }));
     let sets = view.sets().map(|set| json!({ "block": set.run.start.0, "count": set.run.len }));
-    let frees = view.frees().map(|free| {
-        json!({ "block": free.run.start.0, "count": free.run.len, "birth": free.birth.0 })
-    });
+    let frees = view
+        .frees()
+        .map(|free| json!({ "block": free.run.start.0, "count": free.run.len, "birth": free.birth.0 }));
     json!({
         "lsn": record.position.0,
         "seq": view.seq().0,
@@ -258,14 +260,14 @@ fn tree_node(device: &dyn Device, superblock: &Superblock, block: BlockNo) -> Re
         Err(error) => return Ok(json!({ "block": block.0, "damaged": error.to_string() })),
     };
     let items = view.items().iter().map(|slot| {
-        let out_of_line = view.out_of_line(slot).map(|value| {
-            json!({ "block": value.block.0, "bytes": value.len, "birth": value.birth.0 })
-        });
+        let out_of_line = view
+            .out_of_line(slot)
+            .map(|value| json!({ "block": value.block.0, "bytes": value.len, "birth": value.birth.0 }));
         json!({ "key": key(slot.key.into()), "bytes": slot.len.get(), "out_of_line": out_of_line })
     });
-    let children = view.children().iter().map(|slot| {
-        json!({ "key": key(slot.key.into()), "block": slot.block.get(), "birth": slot.birth.get() })
-    });
+    let children = view.children().iter().map(
+        |slot| json!({ "key": key(slot.key.into()), "block": slot.block.get(), "birth": slot.birth.get() }),
+    );
     let (name, slots): (_, Vec<Value>) = match view.level() {
         0 => ("items", items.collect()),
         _ => ("children", children.collect()),

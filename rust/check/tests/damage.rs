@@ -24,7 +24,8 @@ fn each_damage_is_found_by_its_numbers_and_nothing_else_is_found() {
     let samples = samples();
     let mut wrong = Vec::new();
     for damage in damages() {
-        let memory = Arc::new(MemoryDevice::from_image(samples[format!("{:?}", damage.needs).as_str()].clone()));
+        let memory =
+            Arc::new(MemoryDevice::from_image(samples[format!("{:?}", damage.needs).as_str()].clone()));
         let device: Arc<dyn Device> = Arc::clone(&memory) as _;
         if let Err(error) = damage.inflict(&device) {
             wrong.push(format!("{}: {error}", damage.name));
@@ -32,8 +33,19 @@ fn each_damage_is_found_by_its_numbers_and_nothing_else_is_found() {
         }
         let report = report(&memory.image(), 2);
         if report.numbers() != damage.finds {
-            let found: Vec<String> = report.findings.iter().take(12).map(|found| format!("\n    {} {}", found.number, found.message)).collect();
-            wrong.push(format!("{}: {:?}, not {:?}{}", damage.name, report.numbers(), damage.finds, found.concat()));
+            let found: Vec<String> = report
+                .findings
+                .iter()
+                .take(12)
+                .map(|found| format!("\n    {} {}", found.number, found.message))
+                .collect();
+            wrong.push(format!(
+                "{}: {:?}, not {:?}{}",
+                damage.name,
+                report.numbers(),
+                damage.finds,
+                found.concat()
+            ));
         }
         assert_eq!(report.exit_code(), 4);
     }
@@ -72,7 +84,8 @@ fn a_report_names_places_and_is_json() {
 fn the_findings_do_not_depend_on_the_number_of_workers() {
     let samples = samples();
     for damage in damages().iter().step_by(9) {
-        let memory = Arc::new(MemoryDevice::from_image(samples[format!("{:?}", damage.needs).as_str()].clone()));
+        let memory =
+            Arc::new(MemoryDevice::from_image(samples[format!("{:?}", damage.needs).as_str()].clone()));
         let device: Arc<dyn Device> = Arc::clone(&memory) as _;
         damage.inflict(&device).unwrap();
         let [one, many] = [1, 16].map(|workers| report(&memory.image(), workers).findings);

@@ -39,9 +39,13 @@ fn used_volumes_are_clean_closed_or_left_in_the_middle() {
         let image = damage::image(sample).unwrap();
         let report = assert_clean(&image, &format!("{sample:?}"));
         assert_eq!(report.journal.transactions > 0, sample == Sample::Logged);
-        assert_eq!(report.totals.retained > 3, sample == Sample::Retained);
+        assert_eq!(report.totals.retained >= 3, sample == Sample::Retained);
         assert_eq!(report.totals.orphans, 1);
-        assert_eq!(report.totals.verified_blocks + 44, report.totals.data_blocks, "{sample:?}: all but what is reserved");
+        assert_eq!(
+            report.totals.verified_blocks + 44,
+            report.totals.data_blocks,
+            "{sample:?}: all but what is reserved"
+        );
     }
 }
 
@@ -98,7 +102,11 @@ fn no_crash_is_damage() {
     drop(fs);
     let trace = sim.trace();
     let sampling = Sampling { exhaustive: 3, samples: 4, seed: 1 };
-    let states = trace.prefixes().step_by(3).chain(trace.subsets(sampling).step_by(3)).chain(trace.tears(sampling).step_by(7));
+    let states = trace
+        .prefixes()
+        .step_by(3)
+        .chain(trace.subsets(sampling).step_by(3))
+        .chain(trace.tears(sampling).step_by(7));
     let mut count = 0;
     for (state, image) in states {
         assert_clean(&image, &format!("{state}"));

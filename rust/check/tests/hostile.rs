@@ -12,8 +12,9 @@ use vexfs_device::sim::{Damage, Fault, Injection, Op, SimDevice};
 use vexfs_device::{Device, Image, MemoryDevice};
 use vexfs_format::{BLOCK_SIZE, BitmapKind, CheckpointId, Descriptor, Geometry, bitmap::Bitmap, group};
 
-static SAMPLES: LazyLock<[Image; 3]> =
-    LazyLock::new(|| [Sample::Plain, Sample::Retained, Sample::Logged].map(|sample| damage::image(sample).unwrap()));
+static SAMPLES: LazyLock<[Image; 3]> = LazyLock::new(|| {
+    [Sample::Plain, Sample::Retained, Sample::Logged].map(|sample| damage::image(sample).unwrap())
+});
 
 fn run(image: &Image) -> Result<Report> {
     let device: Arc<dyn Device> = Arc::new(MemoryDevice::from_image(image.clone()));

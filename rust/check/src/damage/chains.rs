@@ -44,7 +44,11 @@ impl Volume {
     /// The newest retained checkpoint whose list of dead blocks is not empty.
     pub fn retained(&self) -> Result<(Retained, Vec<Bucket>)> {
         let (entries, _) = self.chain::<Retained>(self.newest.retention)?;
-        let entry = entries.into_iter().rev().find(|entry| entry.dead.is_some()).ok_or(Error::Lacks("a list of dead blocks"))?;
+        let entry = entries
+            .into_iter()
+            .rev()
+            .find(|entry| entry.dead.is_some())
+            .ok_or(Error::Lacks("a list of dead blocks"))?;
         let (buckets, _) = self.chain::<Bucket>(entry.dead)?;
         Ok((entry, buckets))
     }
@@ -70,9 +74,11 @@ impl Volume {
 
     /// The frames of the log behind the newest checkpoint.
     pub fn frames(&self) -> Result<Vec<Frame>> {
-        let position = Position { lsn: self.newest.lsn, crc: self.newest.chain_crc, epoch: self.newest.epoch };
+        let position =
+            Position { lsn: self.newest.lsn, crc: self.newest.chain_crc, epoch: self.newest.epoch };
         let from = ScanFrom { volume: self.bits(), position, checkpoint: self.newest.id };
-        let scan = vexfs_journal::scan(&*self.device, self.log(), from, &ScanOptions::default(), |_: &mut (), _| ());
+        let scan =
+            vexfs_journal::scan(&*self.device, self.log(), from, &ScanOptions::default(), |_: &mut (), _| ());
         Ok(scan.map_err(Error::refused)?.frames.into_iter().filter(|frame| !frame.is(FLAG_MARK)).collect())
     }
 

@@ -19,7 +19,11 @@ use super::{Error, Result};
 fn leaf(volume: &Volume) -> Result<NodePtr> {
     let leaves: Vec<NodePtr> =
         volume.contents(volume.newest.root).nodes.into_iter().filter(|ptr| ptr.level == 0).collect();
-    leaves.get(leaves.len() / 2).copied().filter(|_| leaves.len() > 2).ok_or(Error::Lacks("a tree of several leaves"))
+    leaves
+        .get(leaves.len() / 2)
+        .copied()
+        .filter(|_| leaves.len() > 2)
+        .ok_or(Error::Lacks("a tree of several leaves"))
 }
 
 fn first_key(volume: &Volume, ptr: &NodePtr) -> Result<Key> {
@@ -86,9 +90,11 @@ pub fn value_outside(volume: &mut Volume) -> Result<()> {
 }
 
 pub fn extents_share_a_block(volume: &mut Volume) -> Result<()> {
-    let extents: Vec<(Key, Vec<u8>)> = volume.items().into_iter().filter(|(key, _)| key.kind == kinds::EXTENT).collect();
+    let extents: Vec<(Key, Vec<u8>)> =
+        volume.items().into_iter().filter(|(key, _)| key.kind == kinds::EXTENT).collect();
     for (index, (key, value)) in extents.iter().enumerate() {
-        let other = extents.iter().skip(index + 1).find(|(_, other)| other.len() == value.len() && value.len() > 20);
+        let other =
+            extents.iter().skip(index + 1).find(|(_, other)| other.len() == value.len() && value.len() > 20);
         if let Some((_, other)) = other {
             return volume.put(*key, other);
         }
@@ -104,12 +110,14 @@ pub fn extent_over_a_node(volume: &mut Volume) -> Result<()> {
 // Keys.
 
 fn file(volume: &Volume) -> Result<u64> {
-    let found = volume.find_inode("a file", |_, inode| inode.file_type == FileType::Regular && inode.nlink == 1)?;
+    let found =
+        volume.find_inode("a file", |_, inode| inode.file_type == FileType::Regular && inode.nlink == 1)?;
     Ok(found.0)
 }
 
 fn directory(volume: &Volume) -> Result<u64> {
-    let found = volume.find_inode("a directory", |ino, inode| ino > 1 && inode.file_type == FileType::Directory)?;
+    let found =
+        volume.find_inode("a directory", |ino, inode| ino > 1 && inode.file_type == FileType::Directory)?;
     Ok(found.0)
 }
 
@@ -155,7 +163,8 @@ pub fn entries_of_a_file(volume: &mut Volume) -> Result<()> {
 // Inodes.
 
 pub fn record_deleted(volume: &mut Volume) -> Result<()> {
-    let (ino, _) = volume.find_inode("a file with blocks", |_, inode| inode.blocks > 0 && inode.nlink == 1)?;
+    let (ino, _) =
+        volume.find_inode("a file with blocks", |_, inode| inode.blocks > 0 && inode.nlink == 1)?;
     volume.delete(Key::new(ino, kinds::INODE, 0))
 }
 
@@ -190,7 +199,9 @@ pub fn root_missing(volume: &mut Volume) -> Result<()> {
 }
 
 pub fn root_is_a_file(volume: &mut Volume) -> Result<()> {
-    volume.edit_inode(objects::ROOT, |inode| (inode.file_type, inode.subdirs, inode.parent_or_rdev) = (FileType::Fifo, 0, 0))
+    volume.edit_inode(objects::ROOT, |inode| {
+        (inode.file_type, inode.subdirs, inode.parent_or_rdev) = (FileType::Fifo, 0, 0)
+    })
 }
 
 // Directories.
@@ -198,7 +209,9 @@ pub fn root_is_a_file(volume: &mut Volume) -> Result<()> {
 /// An item with the entry of a file, and that file.
 fn entry(volume: &Volume, wanted: impl Fn(u64, &Inode) -> bool) -> Result<(Key, Vec<u8>, u64)> {
     let (ino, _) = volume.find_inode("a file with a name", wanted)?;
-    let leads = |value: &[u8]| Dirents::parse(value).is_ok_and(|entries| entries.iter().any(|entry| entry.ino.0 == ino));
+    let leads = |value: &[u8]| {
+        Dirents::parse(value).is_ok_and(|entries| entries.iter().any(|entry| entry.ino.0 == ino))
+    };
     let (key, value) = volume.find("an entry", |key, value| key.kind == kinds::DIRENT && leads(value))?;
     Ok((key, value, ino))
 }
@@ -242,7 +255,8 @@ pub fn subdirs_wrong(volume: &mut Volume) -> Result<()> {
 }
 
 pub fn removed_directory_with_entries(volume: &mut Volume) -> Result<()> {
-    let full = |ino: u64, inode: &Inode| ino > 1 && inode.file_type == FileType::Directory && inode.subdirs == 0;
+    let full =
+        |ino: u64, inode: &Inode| ino > 1 && inode.file_type == FileType::Directory && inode.subdirs == 0;
     let (ino, inode) = volume.find_inode("a directory without directories", full)?;
     let (key, _, _) = entry(volume, |found, _| found == ino)?;
     volume.delete(key)?;
@@ -288,7 +302,9 @@ pub fn entry_to_the_root(volume: &mut Volume) -> Result<()> {
 
 /// Two directories, the second in the first, neither of them the root.
 fn nested(volume: &Volume) -> Result<(u64, u64)> {
-    let inner = |ino: u64, inode: &Inode| ino > 1 && inode.file_type == FileType::Directory && inode.parent_or_rdev > 1;
+    let inner = |ino: u64, inode: &Inode| {
+        ino > 1 && inode.file_type == FileType::Directory && inode.parent_or_rdev > 1
+    };
     let (ino, inode) = volume.find_inode("a directory in a directory", inner)?;
     Ok((inode.parent_or_rdev, ino))
 }
@@ -313,7 +329,11 @@ pub fn directory_loop(volume: &mut Volume) -> Result<()> {
 // Data.
 
 /// Changes the first extent of at least two blocks that `of` takes.
-fn edit_extent(volume: &mut Volume, change: impl FnOnce(&mut Key, &mut Extent<'_>), keep_key: bool) -> Result<()> {
+fn edit_extent(
+    volume: &mut Volume,
+    change: impl FnOnce(&mut Key, &mut Extent<'_>),
+    keep_key: bool,
+) -> Result<()> {
     let ((ino, offset), _) = first_extent(volume, 2)?;
     let mut key = Key::new(ino, kinds::EXTENT, offset);
     let value = volume.get(key)?;
@@ -380,7 +400,9 @@ pub fn blocks_wrong(volume: &mut Volume) -> Result<()> {
 
 /// A file whose last bytes are in the tree.
 fn with_tail(volume: &Volume) -> Result<(Key, Vec<u8>)> {
-    volume.find("a small file", |key, value| key.kind == kinds::INLINE && value.len() > 100 && value.len() < 2000)
+    volume.find("a small file", |key, value| {
+        key.kind == kinds::INLINE && value.len() > 100 && value.len() < 2000
+    })
 }
 
 pub fn tail_elsewhere(volume: &mut Volume) -> Result<()> {
@@ -412,7 +434,9 @@ pub fn bytes_behind_the_end(volume: &mut Volume) -> Result<()> {
     let last = inode.size / 4096 * 4096;
     let covers = |key: &Key, value: &[u8]| {
         let run = Extent::parse(key.offset, value).map(|extent| extent.run);
-        key.object == ino && key.kind == kinds::EXTENT && run.is_ok_and(|run| (key.offset..key.offset + run.bytes()).contains(&last))
+        key.object == ino
+            && key.kind == kinds::EXTENT
+            && run.is_ok_and(|run| (key.offset..key.offset + run.bytes()).contains(&last))
     };
     let (key, value) = volume.find("its last block", covers)?;
     let extent = Extent::parse(key.offset, &value).map_err(Error::refused)?;
@@ -430,11 +454,14 @@ pub fn bytes_behind_the_end(volume: &mut Volume) -> Result<()> {
 
 fn attribute(volume: &Volume, name: &'static [u8]) -> Result<(Key, Vec<u8>)> {
     let has = |value: &[u8]| Xattrs::parse(value).is_ok_and(|xattrs| xattrs.find(name).is_some());
-    volume.find("such an attribute", |key, value| key.kind == kinds::XATTR && has(value) && value.len() < 1000)
+    volume
+        .find("such an attribute", |key, value| key.kind == kinds::XATTR && has(value) && value.len() < 1000)
 }
 
 fn small_attribute(volume: &Volume) -> Result<(Key, Vec<u8>)> {
-    let user = |value: &[u8]| Xattrs::parse(value).is_ok_and(|xattrs| xattrs.iter().any(|xattr| xattr.name.starts_with(b"user.")));
+    let user = |value: &[u8]| {
+        Xattrs::parse(value).is_ok_and(|xattrs| xattrs.iter().any(|xattr| xattr.name.starts_with(b"user.")))
+    };
     volume.find("an attribute", |key, value| key.kind == kinds::XATTR && user(value) && value.len() < 1000)
 }
 

@@ -2,7 +2,8 @@
 
 use vexfs_format::redo::{OpHeader, RawFree, RawSet, RecordHeader, RecordView};
 use vexfs_format::{
-    BLOCK_SIZE, BitmapKind, BlockNo, BlockRun, CheckpointId, DeadRun, Extent, Label, Lsn, Retained, Seq, kinds,
+    BLOCK_SIZE, BitmapKind, BlockNo, BlockRun, CheckpointId, DeadRun, Extent, Label, Lsn, Retained, Seq,
+    kinds,
 };
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
@@ -17,7 +18,8 @@ pub fn superblock_damaged(volume: &mut Volume) -> Result<()> {
 }
 
 pub fn superblock_stale(volume: &mut Volume) -> Result<()> {
-    (1..volume.geometry.superblocks.len()).try_for_each(|copy| volume.edit_superblock(copy, |superblock| superblock.revision += 1))
+    (1..volume.geometry.superblocks.len())
+        .try_for_each(|copy| volume.edit_superblock(copy, |superblock| superblock.revision += 1))
 }
 
 pub fn superblock_differs(volume: &mut Volume) -> Result<()> {
@@ -34,7 +36,8 @@ pub fn descriptor_damaged(volume: &mut Volume) -> Result<()> {
 pub fn descriptor_stale(volume: &mut Volume) -> Result<()> {
     let (place, oldest) = (volume.older(0)?, volume.descriptor(volume.older(63)?, 0)?);
     let mut stale = oldest;
-    stale.id = CheckpointId(place.0.checked_sub(64).ok_or(Error::Lacks("more checkpoints than the ring holds"))?);
+    stale.id =
+        CheckpointId(place.0.checked_sub(64).ok_or(Error::Lacks("more checkpoints than the ring holds"))?);
     stale.seq = Seq(oldest.seq.0 - 1);
     volume.write_descriptor(&stale, 1)
 }
@@ -95,7 +98,8 @@ pub fn impossible_place_in_the_log(volume: &mut Volume) -> Result<()> {
 
 pub fn log_damaged(volume: &mut Volume) -> Result<()> {
     let frames = volume.frames()?;
-    let early = frames.get(1).filter(|_| frames.len() > 4).ok_or(Error::Lacks("several transactions in the log"))?;
+    let early =
+        frames.get(1).filter(|_| frames.len() > 4).ok_or(Error::Lacks("several transactions in the log"))?;
     volume.flip(BlockNo(volume.log().device_offset(early.lsn) / BLOCK_SIZE as u64))
 }
 
@@ -153,10 +157,12 @@ pub fn replay_takes_too_little(volume: &mut Volume) -> Result<()> {
     volume.edit_last_frame(|records| {
         let at = tail(records)?;
         let count = RecordView::parse(records).map_err(Error::refused)?.sets().len();
-        let sets = records.get_mut(at..).and_then(|rest| <[RawSet]>::mut_from_prefix_with_elems(rest, count).ok());
+        let sets =
+            records.get_mut(at..).and_then(|rest| <[RawSet]>::mut_from_prefix_with_elems(rest, count).ok());
         let (sets, _) = sets.ok_or(Error::Lacks("runs of blocks taken"))?;
         let long = sets.iter_mut().find(|set| set.len.get() > 1);
-        let set = long.ok_or(Error::Lacks("a transaction that takes a run of several blocks, last in the log"))?;
+        let set =
+            long.ok_or(Error::Lacks("a transaction that takes a run of several blocks, last in the log"))?;
         (set.len, set.flags) = (U32::new(set.len.get() - 1), U32::new(0));
         Ok(())
     })
@@ -256,7 +262,10 @@ pub fn dead_block_unlisted(volume: &mut Volume) -> Result<()> {
     let root = entry.root.ok_or(Error::Lacks("a tree"))?.block;
     for index in 0..buckets.len() {
         let found = volume.edit_dead(index, |bucket, runs| {
-            let at = runs.iter().position(|dead| dead.run.start == root).ok_or(Error::Lacks("its root on its list"))?;
+            let at = runs
+                .iter()
+                .position(|dead| dead.run.start == root)
+                .ok_or(Error::Lacks("its root on its list"))?;
             if runs.len() == 1 {
                 return Err(Error::Lacks("another run on its list"));
             }
@@ -353,7 +362,8 @@ pub fn first_extent(volume: &Volume, blocks: u32) -> Result<((u64, u64), BlockRu
         let extent = Extent::parse(key.offset, value).ok()?;
         (extent.crcs.is_some() && extent.run.len >= blocks).then_some(extent.run)
     };
-    let wanted = |key: &vexfs_format::Key, value: &[u8]| key.kind == kinds::EXTENT && run(key, value).is_some();
+    let wanted =
+        |key: &vexfs_format::Key, value: &[u8]| key.kind == kinds::EXTENT && run(key, value).is_some();
     let (key, value) = volume.find("a file with blocks", wanted)?;
     let run = run(&key, &value).ok_or(Error::Lacks("a file with blocks"))?;
     Ok(((key.object, key.offset), run))

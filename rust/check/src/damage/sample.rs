@@ -5,7 +5,9 @@ use std::sync::Arc;
 use vexfs_device::{Device, Image, MemoryDevice};
 use vexfs_fs::acl::{self, Acl, AclEntry, Tag};
 use vexfs_fs::data::Allocate;
-use vexfs_fs::{Caller, Durability, Follow, FormatOptions, Fs, FsTx, Hold, Ino, Isolation, Options, RootOptions};
+use vexfs_fs::{
+    Caller, Durability, Follow, FormatOptions, Fs, FsTx, Hold, Ino, Isolation, Options, RootOptions,
+};
 use vexfs_fs::{FileType, XattrMode};
 
 use super::{Error, Result};

@@ -63,7 +63,11 @@ impl Volume {
     }
 
     /// The first inode that `wanted` takes.
-    pub fn find_inode(&self, what: &'static str, wanted: impl Fn(u64, &Inode) -> bool) -> Result<(u64, Inode)> {
+    pub fn find_inode(
+        &self,
+        what: &'static str,
+        wanted: impl Fn(u64, &Inode) -> bool,
+    ) -> Result<(u64, Inode)> {
         let inodes = self.items().into_iter().filter(|(key, _)| key.kind == kinds::INODE);
         let mut inodes = inodes.filter_map(|(key, value)| Some((key.object, Inode::parse(&value).ok()?)));
         inodes.find(|(ino, inode)| wanted(*ino, inode)).ok_or(Error::Lacks(what))
@@ -129,7 +133,11 @@ impl Volume {
             let mut items: Vec<Item> = view
                 .items()
                 .iter()
-                .map(|slot| Item { key: slot.key.into(), flags: slot.flags, bytes: view.value(slot).to_vec() })
+                .map(|slot| Item {
+                    key: slot.key.into(),
+                    flags: slot.flags,
+                    bytes: view.value(slot).to_vec(),
+                })
                 .collect();
             before = counted(&items);
             change(&mut items)?;
@@ -204,11 +212,16 @@ impl Volume {
 
 fn birth_of(bytes: &NodeBytes) -> vexfs_format::Seq {
     use zerocopy::FromBytes;
-    node::NodeHeader::ref_from_prefix(bytes).map_or_else(|_| Default::default(), |(header, _)| header.birth.into())
+    node::NodeHeader::ref_from_prefix(bytes)
+        .map_or_else(|_| Default::default(), |(header, _)| header.birth.into())
 }
 
 /// Items, and inodes among them.
 fn counted(items: &[Item]) -> (u64, u64) {
-    let inode = |item: &&Item| item.key.kind == kinds::INODE && item.key.offset == 0 && (item.key.object == 1 || (16..1 << 40).contains(&item.key.object));
+    let inode = |item: &&Item| {
+        item.key.kind == kinds::INODE
+            && item.key.offset == 0
+            && (item.key.object == 1 || (16..1 << 40).contains(&item.key.object))
+    };
     (items.len() as u64, items.iter().filter(inode).count() as u64)
 }

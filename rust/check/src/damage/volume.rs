@@ -7,7 +7,8 @@ use vexfs_format::bitmap::{self, Bitmap, RawBitmap};
 use vexfs_format::geometry::RING_SLOTS;
 use vexfs_format::group::{self, RawTableBlock};
 use vexfs_format::{
-    BLOCK_SIZE, BitmapKind, Block, BlockNo, CheckpointId, Descriptor, Geometry, GroupEntry, LiveSlot, Superblock, stamp,
+    BLOCK_SIZE, BitmapKind, Block, BlockNo, CheckpointId, Descriptor, Geometry, GroupEntry, LiveSlot,
+    Superblock, stamp,
 };
 use vexfs_space::{BITS, Bitset};
 use zerocopy::FromBytes;
@@ -59,7 +60,8 @@ impl Volume {
 
     /// Writes copy `copy` with what `change` makes of it.
     pub fn edit_superblock(&self, copy: usize, change: impl Fn(&mut Superblock)) -> Result<()> {
-        let place = *self.geometry.superblocks.get(copy).ok_or(Error::Lacks("so many copies of the superblock"))?;
+        let place =
+            *self.geometry.superblocks.get(copy).ok_or(Error::Lacks("so many copies of the superblock"))?;
         let mut superblock = self.superblock.clone();
         change(&mut superblock);
         self.write(place, &superblock.encode(copy as u32, place))
@@ -153,7 +155,12 @@ impl Volume {
     }
 
     /// Changes a bitmap, with all counts as they then must be.
-    pub fn edit_bitmap(&mut self, group: u32, kind: BitmapKind, change: impl FnOnce(&mut Bitset)) -> Result<()> {
+    pub fn edit_bitmap(
+        &mut self,
+        group: u32,
+        kind: BitmapKind,
+        change: impl FnOnce(&mut Bitset),
+    ) -> Result<()> {
         let old = self.bitmap(group, kind)?;
         let (block, _) = self.slot(group, kind)?;
         let mut bits = Bitset::from(*old.bits);
