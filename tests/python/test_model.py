@@ -1,5 +1,6 @@
 """A volume against a plain dictionary, with reopening, crashing and a full volume as steps."""
 
+import filecmp
 import os
 import pathlib
 import shutil
@@ -150,31 +151,31 @@ class VolumeModel(RuleBasedStateMachine):
         self.volume.sync()
         self.durable = [dict(self.tree)]
 
-    @rule(source=PATHS, target=PATHS)
-    def rename(self, source, target):
-        if source not in self.tree or self.missing_parent(target) or source == target:
+    @rule(source=PATHS, goal=PATHS)
+    def rename(self, source, goal):
+        if source not in self.tree or self.missing_parent(goal) or source == goal:
             return
         moved = self.tree[source]
-        there = self.tree.get(target, b"")
-        if target.startswith(source + "/") or source.startswith(target + "/"):
-            self.expect(OSError, lambda: self.volume.rename(source, target))
+        there = self.tree.get(goal, b"")
+        if goal.startswith(source + "/") or source.startswith(goal + "/"):
+            self.expect(OSError, lambda: self.volume.rename(source, goal))
             return
-        if target in self.tree and ((moved is DIRECTORY) != (there is DIRECTORY) or self.below(target)):
-            self.expect(OSError, lambda: self.volume.rename(source, target))
+        if goal in self.tree and ((moved is DIRECTORY) != (there is DIRECTORY) or self.below(goal)):
+            self.expect(OSError, lambda: self.volume.rename(source, goal))
             return
-        names = {name: target + name[len(source) :] for name in [source, *self.below(source)]}
+        names = {name: goal + name[len(source) :] for name in [source, *self.below(source)]}
         kept = {new: self.tree.pop(old) for old, new in names.items()}
         self.tree.update(kept)
-        self.changed(lambda: self.volume.rename(source, target))
+        self.changed(lambda: self.volume.rename(source, goal))
 
-    @rule(source=PATHS, target=PATHS)
-    def copy(self, source, target):
-        if self.tree.get(source, DIRECTORY) is DIRECTORY or self.missing_parent(target) or source == target:
+    @rule(source=PATHS, goal=PATHS)
+    def copy(self, source, goal):
+        if self.tree.get(source, DIRECTORY) is DIRECTORY or self.missing_parent(goal) or source == goal:
             return
-        if target in self.tree and self.tree[target] is DIRECTORY:
+        if goal in self.tree and self.tree[goal] is DIRECTORY:
             return
-        self.tree[target] = self.tree[source]
-        self.changed(lambda: self.volume.copy(source, target))
+        self.tree[goal] = self.tree[source]
+        self.changed(lambda: self.volume.copy(source, goal))
 
     @rule(changes=st.dictionaries(NAMES, SIZES, max_size=4), keep=st.booleans())
     def transaction(self, changes, keep):
@@ -214,8 +215,11 @@ class VolumeModel(RuleBasedStateMachine):
     def crash(self):
         """What is on the device now is opened as if the machine had stopped: one of the states since the last
         durable one must come back."""
-        copy = self.folder / "crashed.vexfs"
+        copy, again = self.folder / "crashed.vexfs", self.folder / "again.vexfs"
         shutil.copyfile(self.image, copy)
+        while not filecmp.cmp(shutil.copyfile(self.image, again), copy, shallow=False):
+            # Something was written meanwhile: a mixture of two moments is no crash.
+            os.replace(again, copy)
         self.volume.close()
         os.replace(copy, self.image)
         self.volume = vexfs.open(self.image)

@@ -147,8 +147,12 @@ pub fn stat_files<R: Read + Sync>(
     follow: Follow,
     missing_ok: bool,
 ) -> Found<Attr> {
-    let attrs: Vec<Result<Attr>> =
-        paths.par_iter().with_min_len(256).map(|path| scope.stat(path, follow)).collect();
+    const SHARE: usize = 256;
+    let stat = |path: &&[u8]| scope.stat(path, follow);
+    let attrs: Vec<Result<Attr>> = match paths.len() {
+        0..=SHARE => paths.iter().map(stat).collect(),
+        _ => scope.fs().store().share(|| paths.par_iter().with_min_len(SHARE).map(stat).collect()),
+    };
     found(attrs.into_iter(), missing_ok)
 }
 

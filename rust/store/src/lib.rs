@@ -19,6 +19,7 @@ mod merge;
 mod open;
 mod options;
 mod pinned;
+mod pool;
 mod read;
 mod readers;
 mod recovery;

@@ -67,6 +67,7 @@ impl Store {
             writers: Readers::default(),
             stats: Default::default(),
             closed: Default::default(),
+            pool: Default::default(),
             failed: Default::default(),
             writer: None,
         };

@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     pub report: RecoveryReport,
     pub stats: Stats,
     pub closed: AtomicBool,
+    pub pool: crate::pool::Pool,
     pub failed: OnceLock<String>,
     /// What only a store that is open for writing has.
     pub writer: Option<Writer>,

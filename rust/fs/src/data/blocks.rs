@@ -156,7 +156,7 @@ pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -
         return batches.try_for_each(|batch| batch.read(store, ino));
     }
     let batches: Vec<_> = wanted.into_iter().flat_map(Wanted::batches).collect();
-    batches.into_par_iter().try_for_each(|batch| batch.read(store, ino))
+    store.share(|| batches.into_par_iter().try_for_each(|batch| batch.read(store, ino)))
 }
 
 fn verify(store: &Store, ino: Ino, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {

@@ -89,7 +89,7 @@ fn write(store: &Store, placed: &[Placed<'_>], reserved: &[Reservation], sums: &
     };
     match batches.len() {
         0..4 => batches.into_iter().try_for_each(write),
-        _ => batches.into_par_iter().try_for_each(write),
+        _ => store.share(|| batches.into_par_iter().try_for_each(write)),
     }
 }
 

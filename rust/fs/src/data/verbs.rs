@@ -60,7 +60,13 @@ impl<R: Read> Scope<R> {
 impl<R: Read + Sync> Scope<R> {
     /// All bytes of each of the files, read by several threads.
     pub fn read_files(&self, inos: &[Ino]) -> Vec<Result<Vec<u8>>> {
-        inos.par_iter().with_min_len(8).map(|ino| self.read_all(*ino)).collect()
+        const SHARE: usize = 8;
+        match inos.len() {
+            0..=SHARE => inos.iter().map(|ino| self.read_all(*ino)).collect(),
+            _ => self.fs.store().share(|| {
+                inos.par_iter().with_min_len(SHARE).map(|ino| self.read_all(*ino)).collect()
+            }),
+        }
     }
 }
 
