@@ -11,7 +11,7 @@
 //!
 //! Two transactions may write one file at the same time. Those that write data share: they conflict only if they
 //! touch the same chunk of 1 MiB, as the chunks' tokens say. Those that change the shape (truncate, punch, move,
-//! put or take a tail) are exclusive: they write the inode record and the file's shape token, which all others
+//! put or take a tail) are exclusive: they write the inode record and the token of the file's life, which all others
 //! observe.
 
 mod blocks;

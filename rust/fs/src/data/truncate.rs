@@ -69,8 +69,8 @@ impl Editor<'_> {
 }
 
 /// Removes up to `budget` extents of an inode without a name, and what it has in the tree; says whether all are gone.
+/// Whoever still writes it conflicts with the loss of its name, or with its end.
 pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut usize) -> Result<bool> {
-    editor::touch_shape(tx, ino);
     let inline = match inode.file_type {
         FileType::Symlink => Some(0),
         FileType::Regular => tail::block(inode.size),
