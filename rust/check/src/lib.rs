@@ -10,13 +10,14 @@
 //!
 //! Memory: up to six bits for each block and two for each inode number, in groups that have any in use; 9 bytes
 //! for each inode number of a page of 256 in which there is one, 8 bytes for each inode and 32 for each directory
-//! besides; 24 bytes for each tree node; and what the store needs for the log. A million inodes take about 20 MB.
+//! besides; 24 bytes for each tree node; and what the store needs for the log. A million inodes take about 30 MB.
 
 mod bitmaps;
 mod check;
 #[cfg(feature = "damage")]
 pub mod damage;
 mod data;
+pub mod describe;
 mod error;
 mod files;
 mod finding;

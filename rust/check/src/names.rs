@@ -4,7 +4,7 @@ use vexfs_format::{FileType, Key, kinds, objects};
 
 use crate::files::{Files, Link, Relations};
 use crate::finding::{
-    DIRECTORY_LOOP, DIRECTORY_NAMES, ENTRY_DANGLING, ENTRY_TYPE_WRONG, INODE_UNREACHABLE, LINKS_WRONG,
+    DIRECTORY_LOOP, DIRECTORY_NAMES, ENTRY_DANGLING, ENTRY_TYPE_WRONG, INODE_UNREACHABLE, Kind, LINKS_WRONG,
     PARENT_WRONG, ROOT_MISSING,
 };
 use crate::report::Location;
@@ -34,7 +34,7 @@ fn check_root(files: &Files<'_>) {
 }
 
 fn check_link(files: &Files<'_>, link: &Link) {
-    let Link { ino, said, found, .. } = *link;
+    let Link { ino, found, .. } = *link;
     let (ledger, here) = (&files.volume.ledger, Location::inode(ino));
     if !link.exists() {
         if !files.volume.lost.has(Key::new(ino, kinds::INODE, 0)) {
@@ -53,37 +53,30 @@ fn check_link(files: &Files<'_>, link: &Link) {
             format!("an entry says another type than inode {ino} has"),
         );
     }
-    let all_known = files.knows_entries();
-    match link.file_type() {
-        None => {}
-        Some(_) if ino == objects::ROOT => {
-            if found > 0 {
-                ledger.add(&DIRECTORY_NAMES, here, format!("{found} entries lead to the root directory"));
-            }
-        }
-        Some(FileType::Directory) if found > 1 => {
-            ledger.add(&DIRECTORY_NAMES, here, format!("{found} entries lead to directory {ino}"));
-        }
-        Some(_) if found == 0 && said > 0 => {
-            if all_known {
-                ledger.add(
-                    &INODE_UNREACHABLE,
-                    here,
-                    format!("inode {ino} has {said} links, and no entry leads to it"),
-                );
-            }
-        }
-        // A directory's own count was judged with its record.
-        Some(FileType::Directory) if said > 0 => {}
-        Some(_) if found > said || found < said && all_known => {
-            ledger.add(
-                &LINKS_WRONG,
-                here,
-                format!("inode {ino} has {said} links, {found} entries lead to it"),
-            );
-        }
-        Some(_) => {}
+    if let Some((kind, message)) = wrong_names(link, files.knows_entries()) {
+        ledger.add(kind, here, message);
     }
+}
+
+/// What is wrong with the number of entries that lead to an inode. Unless all entries are known there may be more.
+fn wrong_names(link: &Link, all_known: bool) -> Option<(&'static Kind, String)> {
+    let Link { ino, said, found, .. } = *link;
+    let file_type = link.file_type()?;
+    let directory = file_type == FileType::Directory;
+    if ino == objects::ROOT {
+        return (found > 0)
+            .then(|| (&DIRECTORY_NAMES, format!("{found} entries lead to the root directory")));
+    }
+    if directory && found > 1 {
+        return Some((&DIRECTORY_NAMES, format!("{found} entries lead to directory {ino}")));
+    }
+    if found == 0 && said > 0 {
+        let message = || format!("inode {ino} has {said} links, and no entry leads to it");
+        return all_known.then(|| (&INODE_UNREACHABLE, message()));
+    }
+    // That a directory has one link was judged with its record.
+    let wrong = if directory && said > 0 { false } else { found > said || found < said && all_known };
+    wrong.then(|| (&LINKS_WRONG, format!("inode {ino} has {said} links, {found} entries lead to it")))
 }
 
 /// A directory's record names the directory that has its entry; the root's names itself.

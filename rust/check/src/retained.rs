@@ -120,10 +120,9 @@ impl Visitor for Old<'_> {
             // A newer list may name the node although the newer tree with it could not be read.
             let another = self.claims.has_node_in(ptr.run());
             for block in ptr.run().start.0..ptr.run().end() {
-                let listed = kept.has(block) && !another;
-                if data.has(block) || meta.has(block) || kept.has(block) && another {
-                    self.claims.double(block);
-                } else if !listed && self.fresh.set_one(block) {
+                let newer = data.has(block) || meta.has(block) || kept.has(block) && another;
+                let own = || !kept.has(block) && self.fresh.set_one(block);
+                if newer || own() {
                     self.claims.double(block);
                 }
             }

@@ -10,6 +10,9 @@ use vexfs_tree::{NodeCache, Reader, Root, TreeCounts, Visitor, WalkOptions};
 use super::volume::Volume;
 use super::{Error, Result};
 
+/// A change of a leaf's bytes.
+type Edit<'a> = Box<dyn FnOnce(&mut NodeBytes) -> Result<()> + 'a>;
+
 /// An item, as its leaf holds it.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -86,12 +89,7 @@ impl Volume {
         self.edit_newest(|newest| newest.root = Some(root))
     }
 
-    fn edit_below<'a>(
-        &self,
-        ptr: &NodePtr,
-        key: Key,
-        change: Box<dyn FnOnce(&mut NodeBytes) -> Result<()> + 'a>,
-    ) -> Result<(Key, NodePtr)> {
+    fn edit_below<'a>(&self, ptr: &NodePtr, key: Key, change: Edit<'a>) -> Result<(Key, NodePtr)> {
         let mut bytes = self.read_node(ptr)?;
         let view = NodeView::trust(&bytes);
         if ptr.level == 0 {
