@@ -19,7 +19,7 @@ use vexfs_tree::{AllocError, Applied, Change, NodeAlloc, Root};
 pub use vexfs_format::checkpoint::CheckpointKind as Kind;
 
 use crate::admission::Growth;
-use crate::memtable::{Freed, SpaceChanges};
+use crate::memtable::{Freed, SpaceChanges, freed_blocks};
 use crate::retention::{ChainWriter, Limit, Retention};
 use crate::state::{Frozen, State};
 use crate::store::{Inner, Writer};
@@ -264,6 +264,7 @@ impl Inner {
             writer.deferred.add(own_gate.unwrap_or(gate), [run]);
         }
         if let Some(merged) = checkpoints.pending.take() {
+            writer.freed_blocks.fetch_sub(freed_blocks(&merged.space.freed), Ordering::Relaxed);
             for ino in merged.space.inode_freed {
                 self.unreserve_inode(ino);
             }

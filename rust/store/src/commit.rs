@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use vexfs_format::redo::{FreeRun, RecordBuilder, SetRun};
 use vexfs_format::{BlockRun, Key, Seq};
@@ -300,6 +301,8 @@ fn place(
     space.inode_set.extend_from_slice(&tx.writes.inodes_taken);
     space.inode_freed.extend_from_slice(&tx.writes.inodes_freed);
     drop(space);
+    let freed: u64 = prepared.frees.iter().map(|(run, _)| u64::from(run.len)).sum();
+    writer.freed_blocks.fetch_add(freed, Ordering::Relaxed);
     inner.publish(seq);
     Ok((seq, ticket))
 }

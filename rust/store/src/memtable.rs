@@ -46,6 +46,11 @@ pub(crate) struct Freed {
     pub freed: Seq,
 }
 
+/// How many blocks the runs have together.
+pub(crate) fn freed_blocks(freed: &[Freed]) -> u64 {
+    freed.iter().map(|freed| u64::from(freed.run.len)).sum()
+}
+
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {

@@ -14,6 +14,7 @@ use vexfs_tree::{NodeCache, Reader, Root, TreeCounts};
 use crate::checkpoint::{Checkpoints, Pending, write_descriptor};
 use crate::commit::Commits;
 use crate::deferred::Deferred;
+use crate::memtable::freed_blocks;
 use crate::options::{FormatOptions, Mode, Options};
 use crate::pinned::Pinned;
 use crate::readers::Readers;
@@ -112,6 +113,7 @@ impl Inner {
         )?;
         let retention = Retention::load(&*self.device, &self.geometry, volume, newest.retention)?;
         let held = retention.held_blocks();
+        let freed = freed_blocks(&recovered.space.freed);
         let mut commits = Commits::new(recovered.last);
         commits.frozen_growth = recovered.growth;
         let pending = frozen.map(|frozen| Pending {
@@ -131,6 +133,7 @@ impl Inner {
             deferred: Deferred::default(),
             pinned: Pinned::new(newest.lsn),
             held_blocks: AtomicU64::new(held),
+            freed_blocks: AtomicU64::new(freed),
         };
         self.refit_floor(&writer, &mut writer.commits.lock(), &root_of(&newest));
         self.writer = Some(writer);

@@ -60,6 +60,8 @@ pub(crate) struct Writer {
     pub pinned: Pinned,
     /// Blocks in use only for retained checkpoints.
     pub held_blocks: AtomicU64,
+    /// Blocks that transactions freed and no checkpoint has freed yet.
+    pub freed_blocks: AtomicU64,
 }
 
 impl Inner {
@@ -377,7 +379,8 @@ impl Store {
         match &inner.writer {
             Some(writer) => {
                 let held = writer.held_blocks.load(Ordering::Relaxed);
-                let free = writer.space.free_blocks() + writer.deferred.blocks() + held;
+                let freed = writer.freed_blocks.load(Ordering::Relaxed);
+                let free = writer.space.free_blocks() + writer.deferred.blocks() + held + freed;
                 let kept = writer.space.unit_floor() * u64::from(vexfs_format::NODE_BLOCKS);
                 SpaceStatus {
                     blocks,

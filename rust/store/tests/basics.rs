@@ -188,10 +188,12 @@ fn freed_blocks_come_back_when_the_last_view_that_reaches_them_is_gone() {
     tx.put(key(1), b"file".to_vec());
     tx.commit(Durability::Visible).unwrap();
     let view = store.view();
+    let free = store.space_status().free_blocks;
     let mut tx = store.begin(Isolation::Snapshot).unwrap();
     tx.delete(key(1));
     tx.free(run, birth);
     tx.commit(Durability::Visible).unwrap();
+    assert_eq!(store.space_status().free_blocks, free + 8, "what is given up counts as free at once");
     store.checkpoint(Default::default()).unwrap();
     assert!(store.space().unwrap().is_busy(run.start).unwrap());
     assert_eq!(text(&view, key(1)).unwrap(), "file");
