@@ -17,8 +17,10 @@ UNITS = {"ns": 1, "µs": 1e3, "us": 1e3, "ms": 1e6}
 def criterion(quick: bool) -> tuple[dict[str, float], str]:
     """Nanoseconds by name of the measurement, and all that was printed."""
     command = ["cargo", "bench", "--locked", "--quiet", "-p", "vexfs-space", "--bench", "alloc", "--"]
-    options = ["--measurement-time", "0.2", "--warm-up-time", "0.1"] if quick else []
-    done = subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    options = ["--measurement-time=0.2", "--warm-up-time=0.1"] if quick else []
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the measurement of the allocator failed: {done.stderr}")
     found = re.findall(r"^(\S+)\s+time:\s+\[\S+ \S+ (\S+) (\S+)", done.stdout.replace("\n  ", " "), re.MULTILINE)
     return {name: float(time) * UNITS[unit] for name, time, unit in found}, done.stdout
 

@@ -33,7 +33,7 @@ def parse_size(size: int | str) -> int:
     numerator, denominator = int(whole + fraction) * scale, 10 ** len(fraction)
     if numerator % denominator and unit == "":
         raise invalid(f"{size!r} is not a whole number of bytes")
-    return numerator // denominator
+    return int(numerator // denominator)
 
 
 def format_size(size: int) -> str:

@@ -70,29 +70,28 @@ def test_no_acknowledged_record_is_lost_by_a_killed_process(image):
 
 def use_in_a_child(image, queue):
     with vexfs.open(image) as vol:
-        vol.write_many({f"/child{number}": b"c" * 5000 for number in range(500)})
-        queue.put(len(vol.read_many([f"/child{number}" for number in range(500)])))
+        vol.write_many({f"/child{number}": b"c" * 5000 for number in range(200)})
+        queue.put(len(vol.read_many([f"/child{number}" for number in range(200)])))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_child_of_multiprocessing_opens_its_own_volume(tmp_path, method):
+def test_a_forked_child_opens_its_own_volume(tmp_path):
     """Also after the parent has read and written by several threads, which a forked child does not have."""
     own = str(tmp_path / "own")
     with vexfs.mkfs(own, "32MiB") as vol:
-        vol.write_many({f"/{number}": b"p" * 5000 for number in range(500)})
-        vol.read_many([f"/{number}" for number in range(500)])
-        vol.stat_many([f"/{number}" for number in range(500)])
+        vol.write_many({f"/{number}": b"p" * 5000 for number in range(200)})
+        vol.read_many([f"/{number}" for number in range(200)])
+        vol.stat_many([f"/{number}" for number in range(200)])
         vol.read_bytes("/1")
         other = str(tmp_path / "other")
         vexfs.mkfs(other, "32MiB").close()
-        context = multiprocessing.get_context(method)
+        context = multiprocessing.get_context("fork")
         queue = context.Queue()
         child = context.Process(target=use_in_a_child, args=(other, queue))
         child.start()
-        assert queue.get(timeout=30) == 500
+        assert queue.get(timeout=30) == 200
         child.join(30)
         assert child.exitcode == 0
-        assert len(vol.listdir("/")) == 500
+        assert len(vol.listdir("/")) == 200
 
 
 def test_a_forked_child_may_end_normally(image):
@@ -129,6 +128,9 @@ def test_eight_threads_on_one_volume(image, shared):
             vol.mkdir(f"/{0 if shared else number}", exist_ok=True)
         vol.write_bytes("/counter", b"0")
 
+        def increment(tx):
+            tx.write_bytes("/counter", b"%d" % (int(tx.read_bytes("/counter")) + 1))
+
         def work(number):
             try:
                 choose = random.Random(number)
@@ -148,9 +150,7 @@ def test_eight_threads_on_one_volume(image, shared):
                         mine[path] = os.urandom(choose.choice([10, 3000, 50_000]))
                         vol.write_bytes(path, mine[path])
                     if step % 10 == 0:
-                        vol.run(
-                            lambda tx: tx.write_bytes("/counter", b"%d" % (int(tx.read_bytes("/counter")) + 1)), 1000
-                        )
+                        vol.run(increment, 1000)
                 for path, data in mine.items():
                     assert vol.read_bytes(path) == data
                 found = {name for name in vol.listdir(directory) if name.startswith(f"{number}-")}

@@ -21,11 +21,14 @@ impl Numbers {
         (self.0 >> 33) % end
     }
 
-    /// One file in four has 1 MiB, the others 4 KiB to 512 KiB, each doubling as often as the next.
+    /// Half of the files have 1 MiB, the others 4 KiB to 4 MiB, each power of two as likely as the next.
     fn size(&mut self) -> usize {
-        match self.below(4) {
+        match self.below(2) {
             0 => LARGE,
-            _ => 4096 << self.below(8),
+            _ => {
+                let most = 1 << self.below(11);
+                4096 * (1 + self.below(most) as usize)
+            }
         }
     }
 }
@@ -46,7 +49,7 @@ pub fn run(bytes: u64, times: u32) -> Result<()> {
     let fs = Fs::open(device, Options::default())?;
     let enough = fs.statfs()?.blocks_available * 4096 / 10 * 9;
     let mut numbers = Numbers(42);
-    let content = (0..LARGE).map(|_| numbers.below(256) as u8).collect();
+    let content = (0..4 * LARGE).map(|_| numbers.below(256) as u8).collect();
     let mut aged = Aged { fs, files: Vec::new(), made: 0, enough, content };
     aged.fill(&mut numbers)?;
     for _ in 0..times {

@@ -65,7 +65,8 @@ impl Sides {
         let fs = Fs::open(device, Options::default()).unwrap();
         let caller = Caller::root();
         let ino = fs.auto(&caller, |tx| tx.create(Ino(1), b"file", 0o644)).unwrap().ino;
-        let plain = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(plain).unwrap();
+        let plain =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(plain).unwrap();
         let data = (0..1_u32 << 18).flat_map(|i| i.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
         Self { fs, caller, ino, plain, len, data }
     }
@@ -102,7 +103,11 @@ impl Sides {
         self.plain.set_len(0).unwrap();
         let ours = timed(|| self.write(in_order(len, large), large));
         add("write 1 MiB in order + sync", ours, timed(|| self.write_plain(in_order(len, large), large)));
-        for (what, step) in [("read 1 MiB in order", large), ("read 128 KiB in order", 128 << 10), ("read 8 KiB in order", 8192)] {
+        for (what, step) in [
+            ("read 1 MiB in order", large),
+            ("read 128 KiB in order", 128 << 10),
+            ("read 8 KiB in order", 8192),
+        ] {
             let ours = timed(|| self.read(in_order(len, step), step));
             add(what, ours, timed(|| self.read_plain(in_order(len, step), step)));
         }
@@ -123,13 +128,17 @@ fn median(mut all: Vec<Duration>) -> f64 {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let directory = arguments.first().map_or_else(std::env::temp_dir, PathBuf::from);
     let mib: u64 = arguments.get(1).map_or(512, |mib| mib.parse().unwrap());
     let sides = Sides::new(&directory, mib << 20);
     let mut results = Results::new();
     (0..ROUNDS).for_each(|_| sides.round(&mut results));
-    println!("{:32} {:>12} {:>12} {:>6}   {:>10} {:>10}", "", "ours", "plain", "ratio", "ours cpu", "plain cpu");
+    println!(
+        "{:32} {:>12} {:>12} {:>6}   {:>10} {:>10}",
+        "", "ours", "plain", "ratio", "ours cpu", "plain cpu"
+    );
     for (what, rounds) in results {
         let column = |side: usize, pick: fn(&(Duration, Duration)) -> Duration| {
             median(rounds.iter().map(|round| pick(&round[side])).collect())

@@ -192,10 +192,15 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn whatever_was_reserved_can_be_written_and_a_mark_behind_it(blocks in 32..80_u64, steps in steps()) {
+        fn whatever_was_reserved_can_be_written_and_a_mark_behind_it(
+            blocks in 32..80_u64,
+            keeps: bool,
+            steps in steps(),
+        ) {
             let region = Region::new(0, blocks * 4096);
             let frame_max = (region.bytes / 16 / 4096 * 4096).max(8192);
-            let mut room = Room::new(region, Lsn(0), Lsn(0), frame_max, frame_max);
+            let kept = if keeps { frame_max } else { 0 };
+            let mut room = Room::new(region, Lsn(0), Lsn(0), frame_max, kept);
             let (mut held, mut frames) = (Vec::new(), Vec::<u64>::new());
             let write = |room: &mut Room, frames: &mut Vec<u64>| {
                 for payload in frames.drain(..) {

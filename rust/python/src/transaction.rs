@@ -14,6 +14,7 @@ use crate::volume::Volume;
 #[pyclass(frozen, extends = Verbs, subclass, module = "vexfs._vexfs")]
 pub struct Transaction {
     isolation: Isolation,
+    /// Whether a commit returns only when it is on the device.
     #[pyo3(get)]
     durable: bool,
     /// The places to undo to, the newest last; their numbers are what Python holds.
@@ -68,7 +69,12 @@ impl Transaction {
         active.map_err(|failure| failure.raise(py))
     }
 
-    /// Makes all changes visible at once; returns when they are on the device if the transaction is durable.
+    /// Makes all changes visible to everybody at once; if the transaction is durable, returns when they are on the device.
+    ///
+    /// Raises:
+    ///     Conflict: another transaction changed what this one used. Nothing of this one has happened.
+    ///     NoSpace: it does not fit. Nothing of it has happened.
+    ///     TooLarge: it needs more than a quarter of the log. Nothing of it has happened.
     fn commit(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, durable) = (slf.py(), slf.get().durable);
         let done = slf.as_super().get().session.run(py, |state| {

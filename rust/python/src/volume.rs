@@ -150,13 +150,19 @@ impl Volume {
         done.map_err(|failure| failure.raise(py))
     }
 
-    /// Makes everything committed so far durable.
+    /// Returns when everything committed so far is on the device.
+    ///
+    /// Raises:
+    ///     ReadOnly: the device refused. The volume takes no more changes; opening it again recovers what was durable.
     fn sync(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         session(slf).run(py, |state| Ok(state.fs.sync()?)).map_err(|failure| failure.raise(py))
     }
 
-    /// Writes a checkpoint, so that there is nothing to recover from the log; returns its number.
+    /// Writes a checkpoint: everything committed moves from the log to the tree, and the next opening has nothing to recover.
+    ///
+    /// Returns:
+    ///     The number of the newest checkpoint.
     fn checkpoint(slf: &Bound<'_, Self>) -> PyResult<u64> {
         let py = slf.py();
         let made = session(slf).run(py, |state| {
@@ -167,7 +173,7 @@ impl Volume {
         made.map_err(|failure| failure.raise(py))
     }
 
-    /// Free and used space.
+    /// Free and used space, with the names of `os.statvfs_result`; units are blocks of 4096 bytes.
     fn statvfs(slf: &Bound<'_, Self>) -> PyResult<StatVfs> {
         let py = slf.py();
         let read_only = slf.get().mode != Mode::Write;

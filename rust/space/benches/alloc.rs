@@ -111,7 +111,39 @@ fn strategies(criterion: &mut Criterion) {
             processor_time() - begin
         });
     });
+    group.bench_function("mark_busy", |bencher| {
+        let space = half_full(1, 16);
+        bencher.iter_custom(|times| {
+            time_marking(&space, times, |runs| {
+                runs.iter().for_each(|run| space.mark_busy(*run).unwrap());
+            })
+        });
+    });
+    group.bench_function("mark_all_busy", |bencher| {
+        let space = half_full(1, 16);
+        bencher.iter_custom(|times| {
+            time_marking(&space, times, |runs| {
+                space.mark_all_busy(runs.iter().copied()).unwrap();
+            })
+        });
+    });
     group.finish();
+}
+
+/// The time in which recovery marks `times` runs of one block.
+fn time_marking(space: &Space, times: u64, mark: impl Fn(&[BlockRun])) -> Duration {
+    let runs: Vec<BlockRun> = (0..512).map(|_| space.alloc(&Request::data(1, 1)).unwrap()).collect();
+    let mut total = Duration::ZERO;
+    for batch in (0..times).step_by(512) {
+        runs.iter().for_each(|run| space.release(*run).unwrap());
+        let some = &runs[..512.min(times - batch) as usize];
+        let begin = processor_time();
+        mark(some);
+        total += processor_time() - begin;
+        runs.iter().skip(some.len()).for_each(|run| space.mark_busy(*run).unwrap());
+    }
+    runs.iter().for_each(|run| space.release(*run).unwrap());
+    total
 }
 
 /// Allocations, and as many releases, in one round of one thread.

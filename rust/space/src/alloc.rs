@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
             let granted = space.units.take(&space.lanes, self.lane, units);
             if granted < units {
                 len = self.usable(busy.breaking_at_most(start, len, granted));
-                units = if len == 0 { 0 } else { busy.bits().free_units(start, len) };
+                units = busy.bits().free_units(start, len);
                 space.units.give(self.lane, granted - units);
             }
             if len == 0 {

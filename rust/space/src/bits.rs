@@ -144,6 +144,9 @@ impl Bitset {
     /// How many units that `len` bits from `start` touch are wholly free.
     #[must_use]
     pub fn free_units(&self, start: u32, len: u32) -> u32 {
+        if len == 0 {
+            return 0;
+        }
         let from = start / UNIT * UNIT;
         let to = start.saturating_add(len).next_multiple_of(UNIT);
         masks(from, to - from).map(|(word, mask)| (free_nibbles(self.word(word)) & mask).count_ones()).sum()

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use vexfs_format::{Geometry, Ino, objects};
 
 use crate::bits::{BITS, Bitset, Words};
@@ -49,8 +49,7 @@ impl InodeGroup {
     }
 
     /// Whether the number was free, and is taken now.
-    fn take(&self, index: u32) -> bool {
-        let mut numbers = self.numbers.lock();
+    fn take(&self, numbers: &mut Numbers, index: u32) -> bool {
         let free = !numbers.busy.get(index);
         if free {
             numbers.busy.set(index, 1);
@@ -110,11 +109,31 @@ impl Space {
 
     /// Recovery: the committed state uses this number, though no bitmap on the device says so yet.
     pub fn mark_inode(&self, ino: Ino) -> Result<()> {
-        let (group, index) = self.locate_inode(ino)?;
-        if !self.inode_group(group)?.take(index) {
-            return Err(Error::AlreadyUsedInode { ino });
+        self.mark_all_inodes([ino])
+    }
+
+    /// As [`Space::mark_inode`] for many numbers, fastest when those of a group follow each other. Stops at the
+    /// first that has another owner. Threads may share the work, each with groups of its own.
+    pub fn mark_all_inodes(&self, numbers: impl IntoIterator<Item = Ino>) -> Result<()> {
+        let lane = self.lanes.mine();
+        let mut held: Option<(u32, &InodeGroup, MutexGuard<'_, Numbers>)> = None;
+        for ino in numbers {
+            let (group, index) = self.locate_inode(ino)?;
+            if held.as_ref().is_none_or(|(last, ..)| *last != group) {
+                held = None;
+            }
+            let (_, loaded, numbers) = match &mut held {
+                Some(held) => held,
+                None => {
+                    let loaded = self.inode_group(group)?;
+                    held.insert((group, loaded, loaded.numbers.lock()))
+                }
+            };
+            if !loaded.take(numbers, index) {
+                return Err(Error::AlreadyUsedInode { ino });
+            }
+            lane.free_inodes.fetch_sub(1, Relaxed);
         }
-        self.lanes.mine().free_inodes.fetch_sub(1, Relaxed);
         Ok(())
     }
 

@@ -63,9 +63,10 @@ impl<R: Read + Sync> Scope<R> {
         const SHARE: usize = 8;
         match inos.len() {
             0..=SHARE => inos.iter().map(|ino| self.read_all(*ino)).collect(),
-            _ => self.fs.store().share(|| {
-                inos.par_iter().with_min_len(SHARE).map(|ino| self.read_all(*ino)).collect()
-            }),
+            _ => self
+                .fs
+                .store()
+                .share(|| inos.par_iter().with_min_len(SHARE).map(|ino| self.read_all(*ino)).collect()),
         }
     }
 }

@@ -71,7 +71,9 @@ impl<R: Read> Scope<R> {
     /// The directory and the last name of an absolute path; a symbolic link there is not followed.
     pub(crate) fn end_of<'a>(&self, path: &'a [u8]) -> Result<End<'a>> {
         check_absolute(path)?;
-        Walker { scope: self, dir: keys::ROOT, links: 0 }.go_to_end(path.into()).map_err(|error| error.at(path))
+        Walker { scope: self, dir: keys::ROOT, links: 0 }
+            .go_to_end(path.into())
+            .map_err(|error| error.at(path))
     }
 
     fn inode_at(&self, base: Ino, path: &[u8], follow: Follow) -> Result<Ino> {

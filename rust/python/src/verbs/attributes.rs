@@ -39,13 +39,19 @@ fn nanoseconds(seconds: f64) -> PyResult<i64> {
 
 #[pymethods]
 impl Verbs {
-    /// Changes permissions.
+    /// Changes permissions: the low 12 bits of `mode`.
+    ///
+    /// Raises:
+    ///     PermissionDenied: the volume's user does not own it.
     #[pyo3(signature = (path, mode, *, follow_symlinks = true))]
     fn chmod(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, follow_symlinks: bool) -> PyResult<()> {
         self.set(py, &path, &SetAttr { mode: Some(mode), ..SetAttr::default() }, follow_symlinks)
     }
 
     /// Changes owner and group; -1 leaves one as it is.
+    ///
+    /// Raises:
+    ///     PermissionDenied: the volume's user may not give it away.
     #[pyo3(signature = (path, uid, gid, *, follow_symlinks = true))]
     fn chown(
         &self,
@@ -63,7 +69,13 @@ impl Verbs {
         )
     }
 
-    /// Sets the times of access and change: of seconds, of nanoseconds (`ns`), or both to now.
+    /// Sets the times of access and of change of the data, as `os.utime`.
+    ///
+    /// Args:
+    ///     path: anything.
+    ///     times: both in seconds since 1970.
+    ///     ns: both in nanoseconds since 1970. With neither, both are now.
+    ///     follow_symlinks: whether a symbolic link at the end stands for what it leads to.
     #[pyo3(signature = (path, times = None, *, ns = None, follow_symlinks = true))]
     fn utime(
         &self,
@@ -87,7 +99,16 @@ impl Verbs {
         )
     }
 
-    /// Changes those attributes that are given, all at once.
+    /// Changes those attributes that are given, all or none.
+    ///
+    /// Args:
+    ///     path: anything.
+    ///     mode: permissions.
+    ///     uid: owner.
+    ///     gid: group.
+    ///     atime_ns: last access, nanoseconds since 1970.
+    ///     mtime_ns: last change of the data, nanoseconds since 1970.
+    ///     follow_symlinks: whether a symbolic link at the end stands for what it leads to.
     #[pyo3(signature = (path, *, mode = None, uid = None, gid = None, atime_ns = None, mtime_ns = None, follow_symlinks = true))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn set_attributes(

@@ -27,7 +27,17 @@ fn raise(py: Python<'_>, (number, error): At, paths: &[PathArg<'_>]) -> PyErr {
 
 #[pymethods]
 impl Verbs {
-    /// Writes many files in one transaction.
+    /// Replaces the contents of many files in one transaction, with few large writes to the device.
+    ///
+    /// Args:
+    ///     files: a mapping of paths to bytes-like objects.
+    ///     durable: return only when all of it is on the device.
+    ///     parents: make the directories that are missing.
+    ///
+    /// Raises:
+    ///     TooLarge: more than one transaction can take: a quarter of the log, of which a file of several blocks needs
+    ///         some 300 bytes, and one below 2 KiB its content besides.
+    ///     NoSpace: it does not fit. Nothing was written.
     #[pyo3(signature = (files, *, durable = false, parents = false))]
     fn write_many(
         &self,
@@ -49,7 +59,14 @@ impl Verbs {
             .map_err(|failure| failure.raise(py))
     }
 
-    /// The contents of many files, as they were at one moment.
+    /// The contents of many files as they were at one moment, read by several threads.
+    ///
+    /// Args:
+    ///     files: paths.
+    ///     missing_ok: whether a missing file is None in the result instead of an error.
+    ///
+    /// Returns:
+    ///     A list of `bytes` in the order of the paths.
     #[pyo3(signature = (files, *, missing_ok = false))]
     fn read_many<'py>(
         &self,
@@ -65,7 +82,15 @@ impl Verbs {
         PyList::new(py, contents.into_iter().map(|content| content.map(|content| PyBytes::new(py, &content))))
     }
 
-    /// The attributes of many files, as they were at one moment.
+    /// The attributes of many files as they were at one moment, by several threads.
+    ///
+    /// Args:
+    ///     files: paths.
+    ///     follow_symlinks: as in `stat`.
+    ///     missing_ok: whether a missing file is None in the result instead of an error.
+    ///
+    /// Returns:
+    ///     A list of `Stat` in the order of the paths.
     #[pyo3(signature = (files, *, follow_symlinks = true, missing_ok = false))]
     fn stat_many<'py>(
         &self,

@@ -40,6 +40,15 @@ fn finish(pinned: &Pinned<'_>, ino: vexfs_fs::Ino, into: &mut [u8]) -> Result<us
 #[pymethods]
 impl Verbs {
     /// The content of a file.
+    ///
+    /// Returns:
+    ///     All of it, as it was at one moment.
+    ///
+    /// Raises:
+    ///     NotFound: there is no such file.
+    ///     IsADirectory: it is a directory.
+    ///     PermissionDenied: the volume's user may not read it.
+    ///     Corrupt: a block is not what was written.
     #[pyo3(signature = (path, /))]
     fn read_bytes<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = path.bytes();
@@ -60,6 +69,23 @@ impl Verbs {
     }
 
     /// Replaces the content of a file, which is made if it is missing.
+    ///
+    /// Visible to everybody when it returns (in a transaction: at its commit), and durable with the next group commit.
+    ///
+    /// Args:
+    ///     path: the file; a symbolic link is followed.
+    ///     data: any bytes-like object.
+    ///     durable: return only when it is on the device; in a transaction its commit decides.
+    ///     parents: make the directories above that are missing.
+    ///
+    /// Returns:
+    ///     The number of bytes.
+    ///
+    /// Raises:
+    ///     NotFound: a directory above is missing.
+    ///     IsADirectory: it is a directory.
+    ///     NoSpace: it does not fit; the old content stays.
+    ///     ReadOnly: the volume is open for reading.
     #[pyo3(signature = (path, data, *, durable = false, parents = false))]
     fn write_bytes(
         &self,
@@ -79,6 +105,11 @@ impl Verbs {
     }
 
     /// Copies a file's content, holes and permissions to another file, which is made or replaced.
+    ///
+    /// Raises:
+    ///     NotFound: there is no such file, or no directory for the copy.
+    ///     IsADirectory: one of the two is a directory.
+    ///     NoSpace: it does not fit.
     #[pyo3(signature = (source, target, /))]
     fn copy(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>) -> PyResult<()> {
         let (from, to) = (source.bytes(), target.bytes());
@@ -87,7 +118,12 @@ impl Verbs {
             .map_err(|failure| failure.raise_between(&source.given, &target.given))
     }
 
-    /// Sets the length of a file; what is added is a hole.
+    /// Sets the length of a file in bytes; what is added is a hole, which reads as zeros.
+    ///
+    /// Raises:
+    ///     InvalidArgument: the length is negative.
+    ///     TooLarge: it is more than 16 TiB.
+    ///     NotFound, IsADirectory, PermissionDenied.
     #[pyo3(signature = (path, length, /))]
     fn truncate(&self, py: Python<'_>, path: PathArg<'_>, length: i64) -> PyResult<()> {
         let size = u64::try_from(length).map_err(|_| invalid(py, "a file's length cannot be negative"))?;
@@ -99,7 +135,12 @@ impl Verbs {
             .map_err(|failure| failure.raise_at(&path.given))
     }
 
-    /// Opens a file, as open(2) does with these flags; `open` wraps what it returns.
+    /// Opens a file as open(2) does; `open` wraps what it returns in Python's file objects.
+    ///
+    /// Args:
+    ///     path: the file.
+    ///     flags: `os.O_RDONLY`, `O_WRONLY` or `O_RDWR`, with `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_NOFOLLOW`.
+    ///     mode: permissions of a file that is made, before the umask.
     #[pyo3(signature = (path, flags, mode = 0o666, /))]
     fn open_handle(&self, py: Python<'_>, path: PathArg<'_>, flags: i32, mode: u32) -> PyResult<File> {
         let access = flags & libc::O_ACCMODE;
@@ -137,6 +178,14 @@ impl Verbs {
     }
 
     /// Makes an empty file, or sets the times of an existing one to now.
+    ///
+    /// Args:
+    ///     path: the file.
+    ///     mode: permissions of a file that is made, before the umask.
+    ///     exist_ok: whether there may be something already.
+    ///
+    /// Raises:
+    ///     Exists: there is something, and `exist_ok` is False.
     #[pyo3(signature = (path, mode = 0o666, exist_ok = true))]
     fn touch(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, exist_ok: bool) -> PyResult<()> {
         let bytes = path.bytes();

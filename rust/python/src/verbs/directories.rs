@@ -32,6 +32,16 @@ impl Packed {
 #[pymethods]
 impl Verbs {
     /// Makes a directory.
+    ///
+    /// Args:
+    ///     path: where.
+    ///     mode: its permissions, before the umask.
+    ///     parents: make the directories above that are missing.
+    ///     exist_ok: whether there may be a directory already.
+    ///
+    /// Raises:
+    ///     Exists: there is something already.
+    ///     NotFound: the directory above is missing.
     #[pyo3(signature = (path, mode = 0o777, parents = false, exist_ok = false))]
     fn mkdir(
         &self,
@@ -47,7 +57,13 @@ impl Verbs {
             .map_err(|failure| failure.raise_at(&path.given))
     }
 
-    /// The names in a directory, in no order that means anything.
+    /// The names in a directory, without "." and "..", in no order that means anything.
+    ///
+    /// Args:
+    ///     path: the directory; the root if None. Names are `bytes` if it is.
+    ///
+    /// Raises:
+    ///     NotFound, NotADirectory, PermissionDenied.
     #[pyo3(signature = (path = None, /))]
     fn listdir<'py>(&self, py: Python<'py>, path: Option<PathArg<'py>>) -> PyResult<Bound<'py, PyList>> {
         let bytes = path.as_ref().map_or(b"/".as_slice(), |path| path.bytes());
@@ -71,13 +87,23 @@ impl Verbs {
         PyList::new(py, names)
     }
 
-    /// The entries of a directory, one after the other.
+    /// The entries of a directory one after the other, as `os.scandir`: an iterator and context manager.
+    ///
+    /// What is there all the time is met exactly once, whatever is made and removed meanwhile.
+    ///
+    /// Args:
+    ///     path: the directory; the root if None. Names are `bytes` if it is.
     #[pyo3(signature = (path = None, /))]
     fn scandir(slf: &Bound<'_, Self>, path: Option<PathArg<'_>>) -> PyResult<Listing> {
         Listing::open(slf, path)
     }
 
     /// Removes an empty directory.
+    ///
+    /// Raises:
+    ///     DirectoryNotEmpty: it has entries; `rmtree` removes those too.
+    ///     NotADirectory: it is something else.
+    ///     InvalidArgument: it is the root.
     #[pyo3(signature = (path, /))]
     fn rmdir(&self, py: Python<'_>, path: PathArg<'_>) -> PyResult<()> {
         let bytes = path.bytes();

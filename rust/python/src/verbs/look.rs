@@ -37,7 +37,16 @@ impl Verbs {
 
 #[pymethods]
 impl Verbs {
-    /// The attributes of what a path leads to.
+    /// The attributes of what a path leads to, with the names of `os.stat_result`.
+    ///
+    /// Reading never changes the time of access, as on a file system mounted with `noatime`.
+    ///
+    /// Args:
+    ///     path: anything.
+    ///     follow_symlinks: whether a symbolic link at the end stands for what it leads to.
+    ///
+    /// Raises:
+    ///     NotFound: there is nothing.
     #[pyo3(signature = (path, *, follow_symlinks = true))]
     fn stat(&self, py: Python<'_>, path: PathArg<'_>, follow_symlinks: bool) -> PyResult<Stat> {
         let attr =
@@ -63,7 +72,7 @@ impl Verbs {
         Ok(self.found(py, &path, follow_symlinks)?.map(|attr| Stat::new(attr, device)))
     }
 
-    /// Whether there is anything at a path.
+    /// Whether there is anything at a path; what cannot be reached because a name on the way is a file is not there.
     #[pyo3(signature = (path, *, follow_symlinks = true))]
     fn exists(&self, py: Python<'_>, path: PathArg<'_>, follow_symlinks: bool) -> PyResult<bool> {
         Ok(self.found(py, &path, follow_symlinks)?.is_some())
@@ -87,7 +96,8 @@ impl Verbs {
         self.is_kind(py, &path, false, FileType::Symlink)
     }
 
-    /// Whether the user may read (4), write (2) and execute (1) what a path leads to.
+    /// Whether the volume's user may do all of `mode` with what a path leads to: 4 read, 2 write, 1 execute; 0 whether it is
+    /// there.
     #[pyo3(signature = (path, mode, /))]
     fn access(&self, py: Python<'_>, path: PathArg<'_>, mode: u16) -> PyResult<bool> {
         let bytes = path.bytes();
@@ -98,7 +108,10 @@ impl Verbs {
         }
     }
 
-    /// Where a symbolic link leads to.
+    /// Where a symbolic link leads to: `str`, or `bytes` if the path is.
+    ///
+    /// Raises:
+    ///     InvalidArgument: it is no symbolic link.
     #[pyo3(signature = (path, /))]
     fn readlink<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyAny>> {
         let bytes = path.bytes();

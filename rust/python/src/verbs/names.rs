@@ -25,7 +25,17 @@ impl Verbs {
 
 #[pymethods]
 impl Verbs {
-    /// Renames; a file at the target is replaced unless `noreplace` is given.
+    /// Renames a file or directory; what is at the target is replaced, a directory only if it is empty.
+    ///
+    /// Args:
+    ///     source: what to rename; a symbolic link itself.
+    ///     target: its new path in this volume.
+    ///     noreplace: whether something at the target is an error.
+    ///
+    /// Raises:
+    ///     Exists: there is something at the target, and `noreplace` is True.
+    ///     DirectoryNotEmpty, NotADirectory, IsADirectory: the target cannot be replaced by the source.
+    ///     InvalidArgument: a directory would come to lie under itself, or one of the two is the root.
     #[pyo3(signature = (source, target, *, noreplace = false))]
     fn rename(
         &self,
@@ -38,19 +48,29 @@ impl Verbs {
         self.rename_by(py, &source, &target, flags)
     }
 
-    /// Renames; what is at the target is replaced.
+    /// As `rename`, as `os.replace` calls it.
     #[pyo3(signature = (source, target, /))]
     fn replace(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>) -> PyResult<()> {
         self.rename_by(py, &source, &target, RenameFlags::Replace)
     }
 
-    /// Lets two names change places.
+    /// Lets two names change places, at once for everybody.
+    ///
+    /// Raises:
+    ///     NotFound: one of the two is missing.
     #[pyo3(signature = (source, target, /))]
     fn exchange(&self, py: Python<'_>, source: PathArg<'_>, target: PathArg<'_>) -> PyResult<()> {
         self.rename_by(py, &source, &target, RenameFlags::Exchange)
     }
 
-    /// Removes a name of what is no directory.
+    /// Removes a name of what is no directory. The file itself goes with its last name, once nobody has it open.
+    ///
+    /// Args:
+    ///     path: the name; of a symbolic link itself.
+    ///     missing_ok: whether it may be missing.
+    ///
+    /// Raises:
+    ///     NotFound, IsADirectory, PermissionDenied.
     #[pyo3(signature = (path, missing_ok = false))]
     fn unlink(&self, py: Python<'_>, path: PathArg<'_>, missing_ok: bool) -> PyResult<()> {
         let bytes = path.bytes();
@@ -60,7 +80,16 @@ impl Verbs {
         }
     }
 
-    /// Gives a file a further name.
+    /// Gives a file a further name, up to 65,000.
+    ///
+    /// Args:
+    ///     source: the file.
+    ///     target: the new name.
+    ///     follow_symlinks: whether a symbolic link at `source` stands for what it leads to.
+    ///
+    /// Raises:
+    ///     Exists: the name is taken.
+    ///     PermissionDenied: the source is a directory.
     #[pyo3(signature = (source, target, *, follow_symlinks = true))]
     fn link(
         &self,
@@ -75,7 +104,10 @@ impl Verbs {
             .map_err(|failure| failure.raise_between(&source.given, &target.given))
     }
 
-    /// Makes a symbolic link at `path` to `target`.
+    /// Makes a symbolic link at `path` that leads to `target`, which need not exist: any 1 to 4095 bytes.
+    ///
+    /// Raises:
+    ///     Exists: there is something at `path`.
     #[pyo3(signature = (target, path, /))]
     fn symlink(&self, py: Python<'_>, target: PathArg<'_>, path: PathArg<'_>) -> PyResult<()> {
         let (to, at) = (target.bytes(), path.bytes());
@@ -84,7 +116,12 @@ impl Verbs {
             .map_err(|failure| failure.raise_between(&target.given, &path.given))
     }
 
-    /// Makes a regular file, fifo, socket or device file, by the type in `mode`.
+    /// Makes a fifo, socket, device file or regular file.
+    ///
+    /// Args:
+    ///     path: where.
+    ///     mode: type and permissions, as `stat.S_IFIFO | 0o600`; without type a regular file.
+    ///     device: the number of a device, as `os.makedev` gives it.
     #[pyo3(signature = (path, mode = 0o600, device = 0))]
     fn mknod(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, device: u64) -> PyResult<()> {
         let bytes = path.bytes();

@@ -12,7 +12,14 @@ use crate::session::{follow, read};
 
 #[pymethods]
 impl Verbs {
-    /// Sets an extended attribute; `flags` as in `os.setxattr`.
+    /// Sets an extended attribute.
+    ///
+    /// Args:
+    ///     path: anything.
+    ///     name: begins with `user.`, `trusted.` or `security.`, or is one of the two access control lists.
+    ///     value: any bytes-like object of just under 64 KiB at most.
+    ///     flags: 0, `os.XATTR_CREATE` (it must not be there) or `os.XATTR_REPLACE` (it must).
+    ///     follow_symlinks: whether a symbolic link at the end stands for what it leads to.
     #[pyo3(signature = (path, name, value, flags = 0, *, follow_symlinks = true))]
     #[expect(clippy::too_many_arguments, reason = "as os.setxattr")]
     fn setxattr(
@@ -37,6 +44,9 @@ impl Verbs {
     }
 
     /// The value of an extended attribute.
+    ///
+    /// Raises:
+    ///     Error: with code "no_attribute" and errno ENODATA if there is none of this name.
     #[pyo3(signature = (path, name, *, follow_symlinks = true))]
     fn getxattr<'py>(
         &self,

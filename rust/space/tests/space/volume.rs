@@ -240,6 +240,29 @@ fn a_release_may_span_allocations_and_groups_and_is_all_or_nothing() {
 }
 
 #[test]
+fn recovery_marks_many_runs_as_it_marks_one() {
+    let (_, one) = fresh(3 * GROUP);
+    let (_, all) = fresh(3 * GROUP);
+    let runs: Vec<BlockRun> = (0..3000_u64)
+        .map(|i| BlockRun::new(9000 + i * 29, 1 + (i % 29) as u32))
+        .filter(|run| run.end() < 3 * GROUP - 65)
+        .collect();
+    let inodes: Vec<Ino> = (0..3000).map(|i| Ino(16 + i * 31)).collect();
+    runs.iter().for_each(|run| one.mark_busy(*run).unwrap());
+    inodes.iter().for_each(|ino| one.mark_inode(*ino).unwrap());
+    all.mark_all_busy(runs.iter().copied()).unwrap();
+    all.mark_all_inodes(inodes.iter().copied()).unwrap();
+    for space in [&one, &all] {
+        assert_eq!(space.free_inodes(), 3 * GROUP - 16 - 3000);
+        runs.iter().for_each(|run| assert!(space.is_busy(run.start).unwrap()));
+    }
+    assert_eq!((one.free_blocks(), one.free_units()), (all.free_blocks(), all.free_units()));
+    assert_eq!(all.mark_all_busy([BlockRun::new(9000, 1)]).unwrap_err().code(), "already_used");
+    assert_eq!(all.mark_all_inodes([Ino(16)]).unwrap_err().code(), "already_used");
+    assert_eq!(all.mark_all_busy([BlockRun::new(1, 1)]).unwrap_err().code(), "invalid_run");
+}
+
+#[test]
 fn counters_say_what_was_done() {
     let (_, space) = fresh(GROUP);
     let run = space.alloc(&Request::data(8, 8)).unwrap();
