@@ -59,7 +59,10 @@ pub fn fsck(
     let (shared, (done, answer)) = (Arc::<Shared>::default(), sync_channel(1));
     let answer = Mutex::new(answer);
     let (watched, path) = (Arc::clone(&shared), image.path().to_owned());
-    std::thread::spawn(move || done.send(check(&path, data, &watched)));
+    std::thread::spawn(move || {
+        // Nobody waits any more if the caller was interrupted.
+        let _ = done.send(check(&path, data, &watched));
+    });
     let mut stopped = Ok(());
     let report = loop {
         let waited = py.detach(|| answer.lock().recv_timeout(INTERVAL));

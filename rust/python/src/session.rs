@@ -36,6 +36,7 @@ pub struct State {
 }
 
 /// What reading verbs read.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call")]
 pub enum Pinned<'a> {
     View(FsView),
     Tx(&'a Mutex<Option<FsTx>>),

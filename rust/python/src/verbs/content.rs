@@ -15,6 +15,7 @@ use crate::session::{Pinned, State, durability, in_pinned, read};
 const COPIED: u64 = 64 << 10;
 
 /// A file on its way to Python.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call")]
 enum Content<'a> {
     Bytes(Vec<u8>),
     Rest { pinned: Pinned<'a>, ino: vexfs_fs::Ino, size: u64 },

@@ -21,7 +21,6 @@ impl Verbs {
     ///     flags: 0, `os.XATTR_CREATE` (it must not be there) or `os.XATTR_REPLACE` (it must).
     ///     follow_symlinks: whether a symbolic link at the end stands for what it leads to.
     #[pyo3(signature = (path, name, value, flags = 0, *, follow_symlinks = true))]
-    #[expect(clippy::too_many_arguments, reason = "as os.setxattr")]
     fn setxattr(
         &self,
         py: Python<'_>,
