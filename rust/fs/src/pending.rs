@@ -21,6 +21,8 @@ pub(crate) struct Pending {
     pub touches: HashMap<Ino, Arc<Touch>>,
     /// Writes of files that later ones can join in the same way.
     pub written: HashMap<Ino, Arc<Written>>,
+    /// Changes that are under way, one within the other, each of which will be done as a whole or not at all.
+    pub depth: usize,
     /// Whether anything but a removal was done, so that the reserve of a full volume stays closed to it.
     pub grows: bool,
 }

@@ -79,7 +79,7 @@ pub(crate) fn write(store: &Store, run: BlockRun, source: &Source<'_>, at: u64) 
     };
     match run.bytes() < PARALLEL as u64 {
         true => sums.chunks_mut(BATCH).enumerate().try_for_each(batch)?,
-        false => sums.par_chunks_mut(BATCH).enumerate().try_for_each(batch)?,
+        false => store.share(|| sums.par_chunks_mut(BATCH).enumerate().try_for_each(batch))?,
     }
     Ok(sums)
 }

@@ -27,6 +27,18 @@ impl FsTx {
         if to_offset.checked_add(len).is_none_or(|end| end > vexfs_format::inode::MAX_FILE_BYTES) {
             return Err(Error::FileTooLarge);
         }
+        self.whole(|tx| tx.copy((from, offset), (to, to_offset), len, size))?;
+        Ok(len)
+    }
+
+    /// Copies what `from`, a file of `size` bytes, has.
+    fn copy(
+        &mut self,
+        (from, offset): (Ino, u64),
+        (to, to_offset): (Ino, u64),
+        len: u64,
+        size: u64,
+    ) -> Result<()> {
         let end = offset + len;
         let mut at = offset;
         while at < end {
@@ -43,7 +55,7 @@ impl FsTx {
                 at = hole;
             }
         }
-        Ok(len)
+        Ok(())
     }
 
     fn copy_hole(&mut self, to: Ino, at: u64, len: u64) -> Result<()> {

@@ -222,7 +222,7 @@ impl<'a> Editor<'a> {
     pub fn own(mut self, size: u64) {
         let now = clock::now();
         touch_shape(self.tx, self.ino);
-        let blocks = (self.inode.blocks + self.gained).saturating_sub(self.lost);
+        let blocks = self.inode.blocks.saturating_add(self.gained).saturating_sub(self.lost);
         let version = self.inode.version.wrapping_add(1);
         self.inode = Inode { size, blocks, version, mtime_ns: now, ctime_ns: now, ..self.inode };
         clear_set_id(&self.tx.caller, &mut self.inode);

@@ -81,7 +81,7 @@ impl Run {
     }
 
     fn continues_in(&self, held: &Held) -> bool {
-        self.end() == held.at && self.start.0 + self.sums.len() as u64 == held.run.start.0
+        self.end() == held.at && self.start.0.checked_add(self.sums.len() as u64) == Some(held.run.start.0)
     }
 }
 

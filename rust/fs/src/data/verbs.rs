@@ -134,19 +134,24 @@ impl FsTx {
     }
 
     /// Does all of a change or, if it fails, nothing of it.
+    ///
+    /// What a change joins to earlier ones cannot be undone, so it joins last of all; and a change within another,
+    /// which may still fail after it, joins nothing from before.
     pub(crate) fn whole<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.pending.depth > 0 {
+            self.pending.part();
+        }
         // Not the savepoint of a caller: what succeeds can still be joined by later changes.
         let savepoint = self.store.savepoint();
-        match change(self) {
-            Ok(value) => {
-                self.store.release(savepoint);
-                Ok(value)
-            }
-            Err(error) => {
-                self.pending.part();
-                self.store.rollback_to(savepoint);
-                Err(error)
-            }
+        self.pending.depth += 1;
+        let result = change(self);
+        self.pending.depth -= 1;
+        if result.is_ok() {
+            self.store.release(savepoint);
+        } else {
+            self.pending.part();
+            self.store.rollback_to(savepoint);
         }
+        result
     }
 }

@@ -1,7 +1,7 @@
 //! Single promises of file contents.
 
 use vexfs_device::Device;
-use vexfs_format::{Ino, Orphan};
+use vexfs_format::{BlockNo, BlockRun, Extent, Ino, Key, Orphan, Seq, kinds};
 use vexfs_store::{CheckpointKind, Mode, Options, Read};
 
 use super::super::{Allocate, BLOCK, CHUNK_BLOCKS};
@@ -358,4 +358,113 @@ fn a_reader_beside_a_writer_that_reuses_blocks_hears_that_it_is_late_not_that_th
     assert!(matches!(error, Error::Store(vexfs_store::Error::FellBehind)), "{error}");
     beside.store().refresh().unwrap();
     assert!(beside.view(&Caller::root()).unwrap().read_all(ino).unwrap() == pattern(len, 19));
+}
+
+#[test]
+fn what_fails_within_a_larger_change_is_undone_with_it() {
+    let volume = volume(32 << 20);
+    let ino = volume.create("f");
+    volume.change(|tx| tx.write(ino, 0, &pattern(1 << 20, 1)).unwrap());
+    let before = volume.view().inode(ino).unwrap();
+    volume.change(|tx| {
+        tx.write(ino, 0, &pattern(4096, 2)).unwrap();
+        let mut failing = |size: u64| {
+            let result: crate::Result<()> = tx.whole(|tx| {
+                tx.write(ino, size, &pattern(8192, 3))?;
+                tx.write(ino, size + 8192, &pattern(8192, 3))?;
+                Err(Error::FileTooLarge)
+            });
+            assert_eq!(result.unwrap_err().code(), "file_too_large");
+        };
+        failing(1 << 20);
+        failing(4 << 20);
+        tx.write(ino, 4096, &pattern(4096, 2)).unwrap();
+        check_records(tx, ino);
+    });
+    let after = volume.view().inode(ino).unwrap();
+    assert_eq!((after.size, after.blocks, after.version), (before.size, before.blocks, before.version + 2));
+    let mut model = pattern(1 << 20, 1);
+    model[..4096].copy_from_slice(&pattern(4096, 2));
+    model[4096..8192].copy_from_slice(&pattern(4096, 2));
+    check_bytes(&volume.view(), ino, &model);
+}
+
+#[test]
+fn a_copy_that_meets_a_corrupt_block_changes_nothing() {
+    let volume = volume(64 << 20);
+    let (from, to) = (volume.create("from"), volume.create("to"));
+    volume.change(|tx| tx.write(from, 0, &pattern(9 << 20, 1)).unwrap());
+    volume.change(|tx| tx.write(to, 0, &pattern(10_000, 2)).unwrap());
+    let bad = extents_of(&volume.view(), from).last().unwrap().run.start.0;
+    volume.device.write_at(&[0; 64], bad * BLOCK).unwrap();
+    volume.change(|tx| {
+        assert_eq!(tx.copy_range(from, 0, to, 5, 9 << 20).unwrap_err().code(), "corrupt_data");
+        assert_eq!(tx.copy_range(from, 0, to, 0, 4096).unwrap(), 4096);
+    });
+    let mut model = pattern(10_000, 2);
+    model[..4096].copy_from_slice(&pattern(9 << 20, 1)[..4096]);
+    check_bytes(&volume.view(), to, &model);
+    check_records(&volume.view(), to);
+}
+
+/// Records that pass every checksum and make no sense: whatever is done with the file, nothing panics.
+#[test]
+fn forged_records_are_an_error_or_zeros_never_a_panic() {
+    let written =
+        |start: u64, blocks: usize| Extent::encode_written(BlockNo(start), Seq(1), &vec![7; blocks]);
+    let unwritten = |start: u64, len: u32| Extent::encode_unwritten(BlockRun::new(start, len), Seq(1));
+    let forgeries: [&[(u8, u64, Vec<u8>)]; 9] = [
+        &[(kinds::EXTENT, 0, written(1000, 8)), (kinds::EXTENT, 4096, written(1004, 8))],
+        &[(kinds::EXTENT, 0, written(u64::MAX, 256)), (kinds::EXTENT, CHUNK, written(255, 256))],
+        &[(kinds::EXTENT, 0, written(u64::MAX - 3, 4)), (kinds::EXTENT, 16384, written(0, 4))],
+        &[(kinds::EXTENT, 0, unwritten(u64::MAX, 256))],
+        &[(kinds::EXTENT, 0, vec![1, 2, 3])],
+        &[(kinds::EXTENT, 5, written(1000, 1))],
+        &[(kinds::EXTENT, CHUNK - 4096, written(1000, 2))],
+        &[(kinds::INLINE, CHUNK, vec![1; 60_000]), (kinds::INLINE, 0, vec![2; 5000])],
+        &[(kinds::EXTENT, MAX - 4096, written(1000, 1)), (kinds::EXTENT, u64::MAX, written(1000, 1))],
+    ];
+    for (index, forged) in forgeries.iter().enumerate() {
+        for (size, blocks) in [(CHUNK + 100, 3), (CHUNK + 100, u64::MAX), (100, 0), (MAX, 1)] {
+            let volume = volume(32 << 20);
+            let ino = volume.create("f");
+            volume.change(|tx| {
+                let inode = vexfs_format::Inode { size, blocks, ..tx.inode(ino).unwrap() };
+                tx.put_inode(ino, &inode);
+                for (kind, offset, value) in *forged {
+                    tx.store.put(Key::new(ino.0, *kind, *offset), value.clone());
+                }
+            });
+            let view = volume.view();
+            let mut bytes = vec![0; 3 << 20];
+            for offset in [0, 1, 4096, CHUNK - 1, MAX - 5] {
+                let _ = view.read(ino, offset, &mut bytes);
+                let _ = (view.seek_data(ino, offset), view.seek_hole(ino, offset));
+            }
+            let other = volume.create("g");
+            // Never committed: what it would free belongs to others.
+            let mut tx = volume.fs.begin(&Caller::root(), Isolation::Snapshot).unwrap();
+            for offset in [0, 100, 4096, CHUNK - 10, CHUNK + 100] {
+                let _ = tx.write(ino, offset, &bytes[..9000]);
+                let _ = tx.copy_range(ino, offset, other, 0, CHUNK);
+                for what in [
+                    Allocate::Grow,
+                    Allocate::Punch,
+                    Allocate::ZeroKeepSize,
+                    Allocate::Insert,
+                    Allocate::Collapse,
+                ] {
+                    let _ = tx.allocate(ino, what, offset / BLOCK * BLOCK, 2 * BLOCK);
+                }
+            }
+            let _ = (
+                tx.append(ino, b"x"),
+                tx.truncate(ino, 5000),
+                tx.truncate(ino, 0),
+                tx.write_all(ino, &bytes),
+            );
+            tx.abort();
+            assert!(volume.fs.store().is_writable(), "forgery {index} with size {size}");
+        }
+    }
 }
