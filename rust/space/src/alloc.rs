@@ -124,7 +124,8 @@ impl<'a> Search<'a> {
 
     /// A run of `len` blocks or more.
     fn of_length(&self, len: u32) -> Result<Option<BlockRun>> {
-        let fits = |hint: Hint| u32::from(hint.largest) >= len;
+        let whole_units = if self.request.align >= UNIT { len / UNIT } else { 0 };
+        let fits = |hint: Hint| u32::from(hint.largest) >= len && u32::from(hint.units) >= whole_units;
         let mut passed_over = false;
         for patient in [false, true] {
             for group in self.ring() {
