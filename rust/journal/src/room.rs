@@ -169,27 +169,80 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Reserve(u64, bool),
+        /// Reserves so many bytes, so many times or until the log is full.
+        Reserve(u64, usize, Class),
         Drop(usize),
+        /// Queues so many reservations, the first of them with fewer bytes.
         Queue(usize, u64),
         Write,
         Checkpoint,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let bytes = prop_oneof![4 => 1..300_u64, 2 => 1..9000_u64, 1 => 1..70_000_u64];
+        let bytes = prop_oneof![2 => 1..300_u64, 4 => 1800..4000_u64, 2 => 1..9000_u64, 1 => 1..70_000_u64];
+        let times = prop_oneof![3 => Just(1), 1 => 1..100_usize];
+        let class = prop_oneof![4 => Just(Class::Ordinary), 1 => Just(Class::Maintenance)];
+        let less = prop_oneof![3 => Just(0), 1 => any::<u64>()];
         let step = prop_oneof![
-            5 => (bytes, prop::bool::weighted(0.2)).prop_map(|(bytes, kept)| Step::Reserve(bytes, kept)),
+            6 => (bytes, times.clone(), class).prop_map(|(bytes, times, class)| Step::Reserve(bytes, times, class)),
             1 => any::<usize>().prop_map(Step::Drop),
-            4 => (any::<usize>(), any::<u64>()).prop_map(|(which, less)| Step::Queue(which, less)),
+            4 => (times, less).prop_map(|(times, less)| Step::Queue(times, less)),
             2 => Just(Step::Write),
             1 => Just(Step::Checkpoint),
         ];
-        prop::collection::vec(step, 1..300)
+        prop::collection::vec(step, 1..100)
+    }
+
+    /// An account with what was reserved and queued in it.
+    struct Model {
+        room: Room,
+        held: Vec<(u64, u64)>,
+        frames: Vec<u64>,
+    }
+
+    impl Model {
+        fn reserve(&mut self, bytes: u64, class: Class) -> bool {
+            match self.room.reserve(bytes, class) {
+                Ok(cost) => {
+                    self.held.push((bytes, cost));
+                    return true;
+                }
+                Err(Error::Full { needed, room }) => assert!(room == 0 || frame_bytes(room) < needed),
+                Err(Error::TooLarge { limit, .. }) => assert!(bytes > limit),
+                Err(error) => panic!("{error}"),
+            }
+            false
+        }
+
+        fn queue(&mut self, less: u64) {
+            let Some((bytes, cost)) = self.held.pop() else { return };
+            let bytes = bytes - less % bytes;
+            match self.frames.last_mut() {
+                Some(payload) if frame_bytes(*payload + bytes) <= self.room.frame_max => {
+                    let before = frame_bytes(*payload);
+                    *payload += bytes;
+                    self.room.queue(cost, frame_bytes(*payload) - before);
+                }
+                _ => {
+                    self.frames.push(bytes);
+                    self.room.queue(cost, frame_bytes(bytes));
+                }
+            }
+        }
+
+        fn write(&mut self) {
+            for payload in self.frames.drain(..) {
+                let length = frame_bytes(payload);
+                assert!(self.room.place(length).is_some(), "no room for a frame of {payload} bytes");
+                let begin = Lsn(self.room.head.0 - length);
+                assert!(self.room.region.rest(begin) >= length, "a frame straddles the end");
+            }
+            assert!(self.room.fits_mark(), "no room for a mark");
+        }
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(3000))]
 
         #[test]
         fn whatever_was_reserved_can_be_written_and_a_mark_behind_it(
@@ -200,62 +253,32 @@ mod tests {
             let region = Region::new(0, blocks * 4096);
             let frame_max = (region.bytes / 16 / 4096 * 4096).max(8192);
             let kept = if keeps { frame_max } else { 0 };
-            let mut room = Room::new(region, Lsn(0), Lsn(0), frame_max, kept);
-            let (mut held, mut frames) = (Vec::new(), Vec::<u64>::new());
-            let write = |room: &mut Room, frames: &mut Vec<u64>| {
-                for payload in frames.drain(..) {
-                    let pad = room.place(frame_bytes(payload));
-                    assert!(pad.is_some(), "no room for a frame of {payload} bytes");
-                    assert!(room.region.rest(Lsn(room.head.0 - frame_bytes(payload))) >= frame_bytes(payload));
-                }
-                assert!(room.fits_mark());
-            };
+            let room = Room::new(region, Lsn(0), Lsn(0), frame_max, kept);
+            let mut model = Model { room, held: Vec::new(), frames: Vec::new() };
             for step in steps {
                 match step {
-                    Step::Reserve(bytes, kept) => {
-                        let class = if kept { Class::Maintenance } else { Class::Ordinary };
-                        match room.reserve(bytes, class) {
-                            Ok(cost) => held.push((bytes, cost)),
-                            Err(Error::Full { needed, room }) => {
-                                prop_assert!(room == 0 || frame_bytes(room) < needed);
-                            },
-                            Err(Error::TooLarge { limit, .. }) => prop_assert!(bytes > limit),
-                            Err(error) => panic!("{error}"),
-                        }
+                    Step::Reserve(bytes, times, class) => {
+                        (0..times).all(|_| model.reserve(bytes, class));
                     }
-                    Step::Drop(which) if !held.is_empty() => {
-                        let (_, cost) = held.swap_remove(which % held.len());
-                        room.release(cost);
+                    Step::Drop(which) if !model.held.is_empty() => {
+                        let (_, cost) = model.held.swap_remove(which % model.held.len());
+                        model.room.release(cost);
                     }
-                    Step::Queue(which, less) if !held.is_empty() => {
-                        let (bytes, cost) = held.swap_remove(which % held.len());
-                        let bytes = bytes - less % bytes;
-                        match frames.last_mut() {
-                            Some(payload) if frame_bytes(*payload + bytes) <= frame_max => {
-                                let before = frame_bytes(*payload);
-                                *payload += bytes;
-                                room.queue(cost, frame_bytes(*payload) - before);
-                            }
-                            _ => {
-                                frames.push(bytes);
-                                room.queue(cost, frame_bytes(bytes));
-                            }
-                        }
+                    Step::Drop(_) => {}
+                    Step::Queue(times, less) => {
+                        model.queue(less);
+                        (1..times).for_each(|_| model.queue(0));
                     }
-                    Step::Write => write(&mut room, &mut frames),
+                    Step::Write => model.write(),
                     Step::Checkpoint => {
-                        let head = room.head;
-                        room.set_tail(head);
+                        let head = model.room.head;
+                        model.room.set_tail(head);
                     }
-                    Step::Drop(_) | Step::Queue(..) => {}
                 }
             }
-            frames.extend(held.drain(..).map(|(bytes, cost)| {
-                room.queue(cost, frame_bytes(bytes));
-                bytes
-            }));
-            write(&mut room, &mut frames);
-            prop_assert_eq!((room.reserved, room.queued, room.large.len()), (0, 0, 0));
+            (0..model.held.len()).for_each(|_| model.queue(0));
+            model.write();
+            prop_assert_eq!((model.room.reserved, model.room.queued, model.room.large.len()), (0, 0, 0));
         }
     }
 
@@ -267,6 +290,17 @@ mod tests {
                 let mut room = Room::new(region, Lsn(head), Lsn(head), region.bytes / 16, region.bytes / 16);
                 room.reserve(Room::record_max(region), Class::Ordinary).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_maintenance_can_be_had_when_the_log_is_full() {
+        let region = Region::new(0, 64 * 4096);
+        for head in (0..region.bytes).step_by(4096) {
+            let kept = 4 * 4096;
+            let mut room = Room::new(region, Lsn(head), Lsn(head), 8192, kept);
+            while room.reserve(100, Class::Ordinary).is_ok() {}
+            room.reserve(kept - FRAME_HEADER as u64, Class::Maintenance).unwrap();
         }
     }
 }
