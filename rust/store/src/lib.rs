@@ -32,6 +32,7 @@ mod store;
 pub mod superblock;
 mod tx;
 mod value;
+mod versions;
 mod view;
 mod writes;
 

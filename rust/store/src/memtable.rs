@@ -1,25 +1,22 @@
 //! The memtable: committed changes that no checkpoint holds yet, ordered by key, every version of each.
 //!
 //! Invariants: versions enter in sequence order, one writer at a time (the commit lock); a reader at sequence
-//! *s* sees, for each key, the newest version not above *s*. A frozen memtable never changes again. The map's lock
+//! *s* sees, for each key, the newest version not above *s*. A frozen memtable never changes again. The keys' lock
 //! is held for a look-up or for a few insertions, never while anything is waited for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use smallvec::SmallVec;
 use vexfs_format::{BlockRun, Ino, Key, Seq, kinds};
+
+use crate::versions::{Keys, Versions};
 
 /// A version of a key: its bytes, or that it was deleted.
 pub(crate) type Version = Option<Arc<[u8]>>;
 
-/// The versions of one key, oldest first; hardly ever more than one.
-type Versions = SmallVec<[(Seq, Version); 1]>;
-
-/// What one key costs in memory beside its bytes (its share of a map node, reference counts).
-const ENTRY_OVERHEAD: u64 = 112;
+/// What one key costs in memory beside its bytes (its places in the order and the index, reference counts).
+const ENTRY_OVERHEAD: u64 = 128;
 /// Insertions for which the map is locked at once, so that readers wait for microseconds only.
 const INSERT_BATCH: usize = 64;
 /// Versions of one key from which on those that nobody reads are dropped.
@@ -54,7 +51,7 @@ pub(crate) fn freed_blocks(freed: &[Freed]) -> u64 {
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
-    map: RwLock<BTreeMap<Key, Versions>>,
+    keys: RwLock<Keys>,
     bytes: AtomicU64,
     last: AtomicU64,
     pub(crate) space: Mutex<SpaceChanges>,
@@ -66,7 +63,7 @@ impl Memtable {
         let mut versions = versions.into_iter();
         self.last.store(seq.0, Ordering::Relaxed);
         loop {
-            let mut map = self.map.write();
+            let mut keys = self.keys.write();
             let mut bytes = 0;
             for _ in 0..INSERT_BATCH {
                 let Some((key, version)) = versions.next() else {
@@ -74,7 +71,7 @@ impl Memtable {
                     return;
                 };
                 bytes += cost(&version);
-                let known = map.entry(key).or_default();
+                let known = keys.entry(key);
                 known.push((seq, version));
                 if known.len() >= PRUNE_FROM && known.len().is_power_of_two() {
                     self.bytes.fetch_sub(prune(known, oldest), Ordering::Relaxed);
@@ -89,18 +86,18 @@ impl Memtable {
         if self.is_untouched() {
             return None;
         }
-        self.map.read().get(&key).and_then(|versions| seen(versions, seq)).cloned()
+        self.keys.read().get(&key).and_then(|versions| seen(versions, seq)).cloned()
     }
 
     /// The sequence of the newest version of `key`.
     pub(crate) fn newest(&self, key: Key) -> Option<Seq> {
-        self.map.read().get(&key).and_then(|versions| versions.last()).map(|(seq, _)| *seq)
+        self.keys.read().get(&key).and_then(|versions| versions.last()).map(|(seq, _)| *seq)
     }
 
     /// Whether any key in the range has a version newer than `seq`.
     pub(crate) fn changed_in(&self, from: Key, to: Key, seq: Seq) -> bool {
         let newer = |versions: &Versions| versions.last().is_some_and(|(newest, _)| *newest > seq);
-        from <= to && self.map.read().range(from..=to).any(|(_, versions)| newer(versions))
+        from <= to && self.keys.read().range(from, to).any(|(_, versions)| newer(versions))
     }
 
     /// The first `limit` keys of the range that have a version at `seq`, ascending.
@@ -108,9 +105,9 @@ impl Memtable {
         if from > to {
             return Vec::new();
         }
-        let map = self.map.read();
+        let keys = self.keys.read();
         let found =
-            map.range(from..=to).filter_map(|(key, versions)| Some((*key, seen(versions, seq)?.clone())));
+            keys.range(from, to).filter_map(|(key, versions)| Some((key, seen(versions, seq)?.clone())));
         found.take(limit).collect()
     }
 
@@ -119,14 +116,14 @@ impl Memtable {
         if from > to {
             return Vec::new();
         }
-        let map = self.map.read();
-        let found = map.range(from..=to).rev();
-        found.filter_map(|(key, versions)| Some((*key, seen(versions, seq)?.clone()))).take(limit).collect()
+        let keys = self.keys.read();
+        let found = keys.range(from, to).rev();
+        found.filter_map(|(key, versions)| Some((key, seen(versions, seq)?.clone()))).take(limit).collect()
     }
 
     /// A frozen memtable's keys, for [`Contents::newest_versions`].
     pub(crate) fn contents(&self) -> Contents<'_> {
-        Contents(self.map.read())
+        Contents(self.keys.read())
     }
 
     /// Memory held, in bytes.
@@ -146,13 +143,13 @@ impl Memtable {
 }
 
 /// A memtable's keys, held for a checkpoint.
-pub(crate) struct Contents<'a>(RwLockReadGuard<'a, BTreeMap<Key, Versions>>);
+pub(crate) struct Contents<'a>(RwLockReadGuard<'a, Keys>);
 
 impl Contents<'_> {
     /// Every key's newest version in key order, tokens left out: what a checkpoint merges.
     pub(crate) fn newest_versions(&self) -> impl Iterator<Item = (Key, Version)> + '_ {
-        let logged = self.0.iter().filter(|(key, _)| key.kind < kinds::FIRST_VOLATILE);
-        logged.filter_map(|(key, versions)| Some((*key, versions.last()?.1.clone())))
+        let logged = self.0.range(Key::MIN, Key::MAX).filter(|(key, _)| key.kind < kinds::FIRST_VOLATILE);
+        logged.filter_map(|(key, versions)| Some((key, versions.last()?.1.clone())))
     }
 }
 
