@@ -130,14 +130,8 @@ pub type Found<T> = std::result::Result<Vec<Option<T>>, At>;
 
 /// The contents of files, by several threads.
 pub fn read_files<R: Read + Sync>(scope: &Scope<R>, paths: &[&[u8]], missing_ok: bool) -> Found<Vec<u8>> {
-    let attrs = found(paths.iter().map(|path| file_to_read(scope, path)), missing_ok)?;
-    let inos: Vec<Ino> = attrs.iter().flatten().map(|attr| attr.ino).collect();
-    let mut contents = scope.read_files(&inos).into_iter();
-    let contents = attrs.iter().enumerate().map(|(number, attr)| match attr {
-        Some(_) => contents.next().transpose().map_err(|error| (number, error)),
-        None => Ok(None),
-    });
-    contents.collect()
+    let read = |path: &&[u8]| scope.read_all(file_to_read(scope, path)?.ino);
+    found(shared(scope, paths, read), missing_ok)
 }
 
 /// The attributes of what paths lead to, by several threads.
@@ -147,17 +141,24 @@ pub fn stat_files<R: Read + Sync>(
     follow: Follow,
     missing_ok: bool,
 ) -> Found<Attr> {
-    const SHARE: usize = 256;
-    let stat = |path: &&[u8]| scope.stat(path, follow);
-    let attrs: Vec<Result<Attr>> = match paths.len() {
-        0..=SHARE => paths.iter().map(stat).collect(),
-        _ => scope.fs().store().share(|| paths.par_iter().with_min_len(SHARE).map(stat).collect()),
-    };
-    found(attrs.into_iter(), missing_ok)
+    found(shared(scope, paths, |path| scope.stat(path, follow)), missing_ok)
 }
 
-fn found<T>(results: impl Iterator<Item = Result<T>>, missing_ok: bool) -> Found<T> {
-    let found = results.enumerate().map(|(number, result)| match result {
+/// What `look` finds for each path, a few at a time by each thread.
+fn shared<R: Read + Sync, T: Send>(
+    scope: &Scope<R>,
+    paths: &[&[u8]],
+    look: impl Fn(&&[u8]) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    const SHARE: usize = 16;
+    match paths.len() {
+        0..=SHARE => paths.iter().map(look).collect(),
+        _ => scope.fs().store().share(|| paths.par_iter().with_min_len(SHARE).map(look).collect()),
+    }
+}
+
+fn found<T>(results: Vec<Result<T>>, missing_ok: bool) -> Found<T> {
+    let found = results.into_iter().enumerate().map(|(number, result)| match result {
         Err(Error::NotFound(_)) if missing_ok => Ok(None),
         result => result.map(Some).map_err(|error| (number, error)),
     });

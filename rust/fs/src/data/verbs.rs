@@ -1,6 +1,5 @@
 //! The verbs on a file's data. Permissions are not asked for here: they were when the file was opened.
 
-use rayon::prelude::*;
 use vexfs_format::{FileType, Ino, Inode};
 use vexfs_store::Read;
 
@@ -54,20 +53,6 @@ impl<R: Read> Scope<R> {
         let inode = self.inode(ino)?;
         check_regular(ino, &inode)?;
         Ok(inode)
-    }
-}
-
-impl<R: Read + Sync> Scope<R> {
-    /// All bytes of each of the files, read by several threads.
-    pub fn read_files(&self, inos: &[Ino]) -> Vec<Result<Vec<u8>>> {
-        const SHARE: usize = 8;
-        match inos.len() {
-            0..=SHARE => inos.iter().map(|ino| self.read_all(*ino)).collect(),
-            _ => self
-                .fs
-                .store()
-                .share(|| inos.par_iter().with_min_len(SHARE).map(|ino| self.read_all(*ino)).collect()),
-        }
     }
 }
 
