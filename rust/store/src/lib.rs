@@ -12,6 +12,7 @@ mod checkpoint;
 pub mod clock;
 mod commit;
 mod deferred;
+mod entries;
 mod error;
 mod format;
 mod memtable;

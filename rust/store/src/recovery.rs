@@ -14,9 +14,10 @@ use vexfs_format::{BLOCK_SIZE, Descriptor, Geometry, Ino, Lsn, Seq, kinds};
 use vexfs_journal::{Ending, Position, Record, Region, Scan, ScanFrom, ScanOptions};
 
 use crate::admission::Growth;
+use crate::entries::Entry;
 use crate::memtable::{Freed, SpaceChanges};
 use crate::options::Options;
-use crate::run::{Entry, Run};
+use crate::run::Run;
 use crate::tx::digest;
 use crate::{Error, Result};
 
@@ -160,7 +161,7 @@ pub(crate) fn recover(
     let (space, unproved) = space_changes(geometry, &parts, scan.data_durable)?;
     let entries = parts.into_iter().map(|part| part.entries).collect::<Vec<_>>();
     let log = scan.log.clone();
-    let run = pool.install(|| (transactions > 0).then(|| Arc::new(Run::new(entries.concat(), log))));
+    let run = pool.install(|| (transactions > 0).then(|| Run::new(entries, log)).transpose())?.map(Arc::new);
     clock.lap("sort");
     let report = RecoveryReport {
         clean: transactions == 0 && scan.ending == Ending::Clean,
