@@ -88,7 +88,8 @@ def open(
         user: `(uid, gid, groups)` to check permissions as a mount would. None checks nothing, and new files get the
             process's uid, gid and umask.
         workers: threads of recovery; one per processor, at most 16, if None.
-        cache_size: bytes of tree nodes kept in memory; 64 MiB if None.
+        cache_size: bytes of tree nodes kept in memory at most; an eighth of the machine's memory, within 64 MiB and
+            1 GiB, if None.
         memtable_size: bytes of changes in memory from which on a checkpoint begins; 32 MiB if None.
         commit_interval: seconds until a change that nobody waits for is durable; 5 if None.
         checkpoint_interval: seconds between checkpoints; 300 if None.

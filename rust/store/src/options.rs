@@ -25,7 +25,8 @@ pub struct Options {
     pub workers: Option<usize>,
     /// Bytes of committed changes in memory from which on a checkpoint begins. Twice as many make writers wait.
     pub memtable_bytes: u64,
-    /// Bytes of tree nodes kept in memory.
+    /// Bytes of tree nodes kept in memory at most. Usually an eighth of what the machine has, or this process may
+    /// have, within 64 MiB and 1 GiB; only what is read comes to stay.
     pub cache_bytes: u64,
     /// How long a visible commit may stay undurable.
     pub commit_interval: Duration,
@@ -47,7 +48,7 @@ impl Default for Options {
             mode: Mode::Write,
             workers: None,
             memtable_bytes: 32 << 20,
-            cache_bytes: 64 << 20,
+            cache_bytes: (memory() / 8).clamp(64 << 20, 1 << 30),
             commit_interval: Duration::from_secs(5),
             checkpoint_interval: Duration::from_secs(300),
             discard: false,
@@ -56,6 +57,15 @@ impl Default for Options {
             journal: vexfs_journal::Options::default(),
         }
     }
+}
+
+/// Bytes of memory that this process may use.
+fn memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let machine = (machine.totalram as u64).saturating_mul(machine.mem_unit.into());
+    // No number, as "max", means that there is no limit.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    limit.and_then(|limit| limit.trim().parse().ok()).map_or(machine, |limit: u64| limit.min(machine))
 }
 
 /// Options of a new store.

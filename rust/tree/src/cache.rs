@@ -5,6 +5,9 @@
 //! the node is no longer there is its place looked up by block and birth. What to drop is decided by a hand that goes
 //! round the places and takes the first node that nobody used since it last came by.
 //!
+//! What is only written does not displace what is read: a new node takes the place of one that it replaces, or one of
+//! the first [`WRITTEN`] bytes. So a large import fills memory no further than that.
+//!
 //! Nodes above the leaves are besides held by their parents, so that a look-up goes down to the last step by plain
 //! pointers; a quarter of the budget bounds that.
 
@@ -19,6 +22,8 @@ use crate::node::Node;
 
 /// Bytes that a node takes in memory: its own, and what stands around it.
 const NODE_COST: u64 = NODE_SIZE as u64 + 640;
+/// Bytes up to which nodes are kept because they were written.
+const WRITTEN: u64 = 64 << 20;
 /// How many parts the table of places has, each with a lock.
 const SHARDS: usize = 16;
 
@@ -28,6 +33,8 @@ pub struct NodeCache {
     /// Places without a node.
     empty: Mutex<Vec<u32>>,
     hand: AtomicUsize,
+    /// Nodes that lost their place because they were replaced, and whose successors have none yet.
+    replaced: AtomicUsize,
     /// The place of each node, by block and birth. It may lag behind: the node in the place says what it is.
     table: [Mutex<HashMap<(u64, u64), u32>>; SHARDS],
     budget: u64,
@@ -64,6 +71,7 @@ impl NodeCache {
             places: (0..count).map(|_| Mutex::new(None)).collect(),
             empty: Mutex::new((0..count).rev().collect()),
             hand: AtomicUsize::new(0),
+            replaced: AtomicUsize::new(0),
             table: std::array::from_fn(|_| Mutex::default()),
             budget: budget_bytes,
             held: Arc::default(),
@@ -76,7 +84,7 @@ impl NodeCache {
     pub fn stats(&self) -> CacheStats {
         CacheStats {
             budget_bytes: self.budget,
-            used_bytes: (self.places.len() - self.empty.lock().len()) as u64 * NODE_COST,
+            used_bytes: self.used_bytes(),
             held_bytes: self.held.load(Ordering::Relaxed),
             loads: self.loads.load(Ordering::Relaxed),
         }
@@ -115,6 +123,19 @@ impl NodeCache {
         Some(Arc::clone(node))
     }
 
+    fn used_bytes(&self) -> u64 {
+        (self.places.len() - self.empty.lock().len()) as u64 * NODE_COST
+    }
+
+    /// Keeps a node that was just written, if it comes in the place of another or few are kept.
+    pub(crate) fn insert_written(&self, node: Arc<Node>) {
+        let replaces = |count: usize| count.checked_sub(1);
+        let replaced = self.replaced.fetch_update(Ordering::Relaxed, Ordering::Relaxed, replaces).is_ok();
+        if replaced || self.used_bytes() < WRITTEN {
+            self.insert(node);
+        }
+    }
+
     /// Keeps a node, in place of another if the budget is used up.
     pub(crate) fn insert(&self, node: Arc<Node>) {
         let ptr = *node.ptr();
@@ -136,8 +157,8 @@ impl NodeCache {
     /// older root loads it again.
     pub(crate) fn remove(&self, ptr: &NodePtr) {
         let place = self.shard(ptr).lock().remove(&id(ptr));
-        if let Some(place) = place {
-            self.take(place, |node| node.ptr() == ptr);
+        if place.is_some_and(|place| self.take(place, |node| node.ptr() == ptr)) {
+            self.replaced.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -176,18 +197,19 @@ impl NodeCache {
         self.places.get(place as usize)?.lock().replace(node)
     }
 
-    /// Empties a place if the node in it is the one.
-    fn take(&self, place: u32, is_it: impl FnOnce(&Node) -> bool) {
-        let Some(slot) = self.places.get(place as usize) else { return };
+    /// Empties a place if the node in it is the one; says whether it was.
+    fn take(&self, place: u32, is_it: impl FnOnce(&Node) -> bool) -> bool {
+        let Some(slot) = self.places.get(place as usize) else { return false };
         let old = {
             let mut slot = slot.lock();
             if !slot.as_ref().is_some_and(|node| is_it(node)) {
-                return;
+                return false;
             }
             slot.take()
         };
         self.empty.lock().push(place);
         drop(old);
+        true
     }
 
     /// Forgets that a node was in a place.

@@ -92,7 +92,7 @@ impl Queue {
             reader.device.write_all_at(&parts, offset)?;
             reader.device.start_writeback(offset, parts.len() as u64 * NODE_SIZE as u64);
             for node in placed {
-                reader.cache.insert(node);
+                reader.cache.insert_written(node);
             }
         }
         Ok(ptrs)

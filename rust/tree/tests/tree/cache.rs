@@ -158,3 +158,19 @@ fn the_parts_of_a_walk_together_are_the_tree() {
         assert!(seen.items == volume.model);
     }
 }
+
+#[test]
+fn what_is_only_written_fills_little_memory_and_what_is_read_stays_when_it_changes() {
+    let mut volume = Volume::on(Arc::new(vexfs_device::MemoryDevice::new(512 << 20)), 256 << 20);
+    let batch =
+        |round: u64| -> Batch { (0..50_000).map(|p| (key(p), Some(value(1800, p + round)))).collect() };
+    volume.apply_over(&batch(0));
+    let written = volume.reader.cache().stats().used_bytes;
+    assert!((60 << 20..=65 << 20).contains(&written), "{written}");
+    (0..50_000).for_each(|p| assert!(volume.reader.get(&volume.root, key(p)).unwrap().is_some()));
+    let read = volume.reader.cache().stats().used_bytes;
+    assert!(read > 90 << 20, "{read}");
+    volume.apply_over(&batch(1));
+    let after = volume.reader.cache().stats().used_bytes;
+    assert!(after > read - (4 << 20), "{after} of {read}");
+}
