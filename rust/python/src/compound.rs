@@ -148,7 +148,7 @@ pub fn stat_files<R: Read + Sync>(
 fn shared<R: Read + Sync, T: Send>(
     scope: &Scope<R>,
     paths: &[&[u8]],
-    look: impl Fn(&&[u8]) -> Result<T> + Sync,
+    look: impl Fn(&&[u8]) -> Result<T> + Send + Sync,
 ) -> Vec<Result<T>> {
     const SHARE: usize = 16;
     match paths.len() {
