@@ -87,9 +87,9 @@ class Bench:
         self.add(Line(self.area, what, ours, unit, rival, theirs, None if theirs is None else ours / theirs))
 
     @contextmanager
-    def folder(self, name: str) -> Iterator[Path]:
-        """A folder of its own on the disk that is measured, removed afterwards."""
-        path = self.home / name
+    def folder(self, name: str, home: Path | None = None) -> Iterator[Path]:
+        """A folder of its own on the disk that is measured, or in `home`, removed afterwards."""
+        path = (home or self.home) / name
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         try:

@@ -2,8 +2,10 @@
 
 Every side does the same phases in the same order: create in batches of 1,000, each batch durable before the next;
 read and stat all in a shuffled order, warm; list; delete in batches of 1,000. The file system's batches are made
-durable by one `syncfs` each, its cheapest way; SQLite has a table from path to blob, WAL and synchronous=FULL; LMDB
-syncs each commit. Then the same creates without batches: each visible at once, all durable after a sync at the end.
+durable by one `syncfs` each, its cheapest way, and its files are read as Python reads them: `open(path, "rb").read()`.
+SQLite has a table with an index of the paths, sizes in front of the blobs, WAL, synchronous=FULL, 64 MiB of cache and
+its file mapped, which was the best of the forms that were tried. LMDB syncs each commit. Then the same creates without
+batches: each visible at once, all durable after a sync at the end.
 """
 
 from __future__ import annotations
@@ -86,19 +88,21 @@ def sqlite(folder: Path, names: Names) -> Measures:
     base = sqlite3.connect(folder / "sqlite", isolation_level=None)
     base.execute("pragma journal_mode = wal")
     base.execute("pragma synchronous = full")
-    base.execute("create table files (path text primary key, data blob) without rowid")
+    base.execute("pragma cache_size = -65536")
+    base.execute("pragma mmap_size = 4294967296")
+    base.execute("create table files (path text primary key, size integer, data blob)")
     with watch.rate("create", count):
         for batch in names.batches():
             base.execute("begin")
             for name in batch:
-                base.execute("insert into files values (?, ?)", (name, DATA))
+                base.execute("insert into files values (?, ?, ?)", (name, len(DATA), DATA))
             base.execute("commit")
     with watch.rate("read", count):
         for name in names.shuffled:
             base.execute("select data from files where path = ?", (name,)).fetchone()
     with watch.rate("stat", count):
         for name in names.shuffled:
-            base.execute("select length(data) from files where path = ?", (name,)).fetchone()
+            base.execute("select size from files where path = ?", (name,)).fetchone()
     with watch.rate("list", count):
         listed = sum(1 for _ in base.execute("select path from files"))
     assert listed == count
@@ -126,7 +130,7 @@ def directory(folder: Path, names: Names) -> Measures:
             syncfs(files)
     with watch.rate("read", count):
         for name in names.shuffled:
-            with open(base + name, "rb", buffering=0) as file:
+            with open(base + name, "rb") as file:
                 file.read()
     with watch.rate("stat", count):
         for name in names.shuffled:

@@ -35,7 +35,7 @@ def of_pages(bench: Bench) -> None:
 def run(bench: Bench) -> None:
     """All lines of this area."""
     of_pages(bench)
-    image, count, _ = scale.million(bench)
-    taken = used(image)
+    _, count, made = scale.million(bench)
+    taken = made["used"]
     bench.within(f"{count} files of 300 B", taken / (count * scale.FILE_BYTES), "of their bytes", 2)
     bench.note("the same", taken / MIB, "MiB")
