@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use rayon::prelude::*;
 use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Extent, Ino, Seq};
 use vexfs_store::{Read, Reservation, Store};
 
@@ -87,10 +86,8 @@ fn write(store: &Store, placed: &[Placed<'_>], reserved: &[Reservation], sums: &
     let write = |(run, first, sums): (BlockRun, u64, &mut [u32])| {
         blocks::write_batch(store, run, sums, |bytes| fill(placed, first, bytes))
     };
-    match batches.len() {
-        0..4 => batches.into_iter().try_for_each(write),
-        _ => store.share(|| batches.into_par_iter().try_for_each(write)),
-    }
+    let bytes = batches.iter().map(|(run, ..)| run.bytes() as usize).sum();
+    blocks::each(store, bytes, batches.into_iter(), write)
 }
 
 /// Fills whole blocks with what belongs there, `first` being the first one's number in the sequence.

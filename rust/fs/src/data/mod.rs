@@ -25,6 +25,7 @@ mod fallocate;
 mod read;
 mod seek;
 mod shift;
+mod sums;
 mod tail;
 #[cfg(test)]
 mod tests;

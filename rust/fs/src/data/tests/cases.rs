@@ -107,6 +107,33 @@ fn a_corrupt_block_in_a_large_read_is_found_too() {
     assert!(error.contains(&format!("block {} ", last.end() - 1)), "{error}");
 }
 
+/// Wherever the reader's memory lies, and whatever thread reads the block.
+#[test]
+fn each_block_of_a_large_read_is_verified_wherever_it_goes() {
+    let volume = volume(32 << 20);
+    let ino = volume.create("f");
+    let data = pattern(100 * BLOCK as usize, 7);
+    volume.change(|tx| tx.write(ino, 0, &data).unwrap());
+    let start = extents_of(&volume.view(), ino)[0].run.start.0;
+    let mut memory = vec![0; data.len() + 2 * BLOCK as usize];
+    let page = memory.as_ptr().align_offset(BLOCK as usize);
+    for skip in [0, 1, 16, 31, 32, 4095] {
+        for from in [0, 5, BLOCK as usize] {
+            let into = &mut memory[page + skip..][..data.len() - from];
+            into.fill(0);
+            assert_eq!(volume.view().read(ino, from as u64, into).unwrap(), into.len());
+            assert!(into == &data[from..], "{skip} bytes into the page, from byte {from} of the file");
+        }
+        for block in 0..100 {
+            let at = (start + block) * BLOCK + 4095;
+            volume.device.write_at(&[!data[((block + 1) * BLOCK) as usize - 1]], at).unwrap();
+            let error = volume.view().read(ino, 0, &mut memory[page + skip..][..data.len()]).unwrap_err();
+            assert!(error.to_string().contains(&format!("block {} ", start + block)), "{error}");
+            volume.device.write_at(&[data[((block + 1) * BLOCK) as usize - 1]], at).unwrap();
+        }
+    }
+}
+
 #[test]
 fn an_aborted_write_leaves_no_block_behind() {
     let volume = volume(32 << 20);
