@@ -474,6 +474,9 @@ class File:
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Reads at the position into a buffer; returns the number of bytes."""
 
+    def read(self, size: int | None = None, /) -> bytes:
+        """Up to `size` bytes from the position; everything to the end if None or negative."""
+
     def readall(self) -> bytes:
         """Everything from the position to the end."""
 

@@ -69,6 +69,29 @@ def test_unbuffered_files_are_raw(vol):
         assert buffer == b"c\0\0\0\0"
 
 
+def test_reads_of_any_length_give_what_is_there(vol, tmp_path):
+    """As on the machine, whose unbuffered files are the model."""
+    data = bytes(range(256)) * 1000
+    vol.write_bytes("/f", data)
+    (tmp_path / "f").write_bytes(data)
+    with vol.open("/f", "rb", buffering=0) as ours, open(tmp_path / "f", "rb", buffering=0) as theirs:
+        for at in (0, 5, 4096, 200_000, 255_999, 256_000, 1 << 41):
+            for size in (0, 1, 4096, 65_536, 65_537, 300_000, 1 << 24, -1, None):
+                assert ours.seek(at) == theirs.seek(at) == at
+                assert ours.read(size) == theirs.read(size)
+                assert ours.tell() == theirs.tell()
+                assert ours.seek(-1, os.SEEK_CUR) == theirs.seek(-1, os.SEEK_CUR) if at else ours.seek(0) == 0
+        ours.seek(0)
+        assert ours.read(1 << 62) == data
+        theirs.seek(0)
+        for bad in ((-1, os.SEEK_SET), (-(1 << 40), os.SEEK_CUR), (0, 17)):
+            with pytest.raises(OSError, match=r".") as ours_says:
+                ours.seek(*bad)
+            with pytest.raises(OSError) as theirs_say:
+                theirs.seek(*bad)
+            assert ours_says.value.errno == theirs_say.value.errno
+
+
 def test_appends_go_to_the_end_wherever_the_position_is(vol):
     vol.write_bytes("/f", b"123")
     with vol.open("/f", "ab", buffering=0) as f:
@@ -172,7 +195,7 @@ def test_a_closed_file_says_so(vol):
         f.write(b"x")
     raw = vol.open("/f", "rb", buffering=0)
     raw.close()
-    for use in (raw.readall, raw.stat, raw.tell, lambda: raw.pread(1, 0), lambda: raw.seek(0)):
+    for use in (raw.readall, raw.read, raw.stat, raw.tell, lambda: raw.pread(1, 0), lambda: raw.seek(0)):
         with pytest.raises(ValueError, match="closed"):
             use()
 

@@ -13,6 +13,8 @@ use crate::stat::Stat;
 
 /// More is written in several transactions, so that one write cannot be too large for the log.
 const STEP: usize = 64 << 20;
+/// So much is set aside for a read without a look at the size of the file.
+const SMALL: usize = 64 << 10;
 
 /// An open file with a position.
 #[pyclass(frozen, module = "vexfs._vexfs")]
@@ -109,16 +111,44 @@ impl File {
         in_pinned!(&state.pin()?, |scope| Ok(scope.seek_hole(open.ino(), offset)?))
     }
 
-    fn read_bytes<'py>(&self, py: Python<'py>, len: usize, offset: u64) -> PyResult<Bound<'py, PyBytes>> {
-        let mut read = 0;
+    fn read_on(state: &State, open: &OpenFile, position: &mut u64, into: &mut [u8]) -> Result<usize> {
+        let read = Self::read_at(state, open, *position, into)?;
+        *position += read as u64;
+        Ok(read)
+    }
+
+    /// What `read` puts into `len` bytes.
+    fn bytes<'py>(
+        py: Python<'py>,
+        len: usize,
+        read: impl FnOnce(&mut [u8]) -> PyResult<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut there = 0;
         let bytes = PyBytes::new_with(py, len, |into| {
-            read = self.run(py, |state, open| Self::read_at(state, open, offset, into))?;
+            there = read(into)?;
             Ok(())
         })?;
-        match bytes.as_bytes().get(..read) {
-            Some(part) if read < len => Ok(PyBytes::new(py, part)),
+        match bytes.as_bytes().get(..there) {
+            Some(part) if there < len => Ok(PyBytes::new(py, part)),
             _ => Ok(bytes),
         }
+    }
+
+    fn read_bytes<'py>(&self, py: Python<'py>, len: usize, offset: u64) -> PyResult<Bound<'py, PyBytes>> {
+        Self::bytes(py, len, |into| self.run(py, |state, open| Self::read_at(state, open, offset, into)))
+    }
+
+    /// Moves the position with Python's lock, since to give that up costs more than to move; `None` if somebody else
+    /// uses the file just now, or if it takes more than a sum.
+    fn seek_at_once(&self, offset: i64, whence: i32) -> Option<u64> {
+        let usable = self.session.is_usable() && self.open.try_read()?.is_some();
+        let mut position = self.position.try_lock().filter(|_| usable)?;
+        *position = match whence {
+            libc::SEEK_SET => u64::try_from(offset).ok()?,
+            libc::SEEK_CUR => position.checked_add_signed(offset)?,
+            _ => return None,
+        };
+        Some(*position)
     }
 }
 
@@ -133,10 +163,23 @@ impl File {
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, mut buffer: SpaceArg) -> PyResult<usize> {
         let into = buffer.bytes();
-        self.at_position(py, |state, open, position| {
-            let read = Self::read_at(state, open, *position, into)?;
-            *position += read as u64;
-            Ok(read)
+        self.at_position(py, |state, open, position| Self::read_on(state, open, position, into))
+    }
+
+    /// Up to `size` bytes from the position; everything to the end if None or negative.
+    #[pyo3(signature = (size = None, /))]
+    fn read<'py>(&self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
+        let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else { return self.readall(py) };
+        let len = match size {
+            0..=SMALL => size,
+            _ => self.at_position(py, |state, open, position| {
+                open.check_read()?;
+                let there = Self::size(state, open)?.saturating_sub(*position);
+                Ok(size.min(usize::try_from(there).unwrap_or(usize::MAX)))
+            })?,
+        };
+        Self::bytes(py, len, |into| {
+            self.at_position(py, |state, open, position| Self::read_on(state, open, position, into))
         })
     }
 
@@ -195,6 +238,9 @@ impl File {
     /// Moves the position; returns it.
     #[pyo3(signature = (offset, whence = 0, /))]
     fn seek(&self, py: Python<'_>, offset: i64, whence: i32) -> PyResult<u64> {
+        if let Some(position) = self.seek_at_once(offset, whence) {
+            return Ok(position);
+        }
         let from_start =
             || u64::try_from(offset).map_err(|_| Failure::Argument("the position cannot be negative".into()));
         self.at_position(py, |state, open, position| {
@@ -216,7 +262,7 @@ impl File {
 
     /// The position.
     fn tell(&self, py: Python<'_>) -> PyResult<u64> {
-        self.at_position(py, |_, _, position| Ok(*position))
+        self.seek(py, 0, libc::SEEK_CUR)
     }
 
     /// Sets the length, to the position if None; returns it.

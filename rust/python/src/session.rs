@@ -94,6 +94,12 @@ impl Session {
         })
     }
 
+    /// Whether the volume can be used just now; if not, [`Session::run`] tells why, or waits.
+    pub fn is_usable(&self) -> bool {
+        let usable = |state: &State| state.shared.closed.try_read().is_some_and(|closed| !*closed);
+        self.state().is_ok_and(usable)
+    }
+
     /// Whether the volume was closed.
     pub fn is_closed(&self) -> Result<bool> {
         Ok(*self.state()?.shared.closed.read())

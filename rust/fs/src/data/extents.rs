@@ -82,6 +82,14 @@ pub(crate) const fn key(ino: Ino, block: u64) -> Key {
 /// The last extent of the block's chunk that begins at or before the block. It may end before the block too.
 pub(crate) fn at_or_before<R: Read>(from: &R, ino: Ino, block: u64) -> Result<Option<Held>> {
     let chunk = block - block % CHUNK_BLOCKS;
+    // A chunk that was written in one piece has one extent, and a single key is found at less cost than a range.
+    let first = key(ino, chunk);
+    if let Some(value) = from.get(first)? {
+        let held = Held::parse(ino, first, value)?;
+        if held.end() > block {
+            return Ok(Some(held));
+        }
+    }
     match from.range_rev(key(ino, chunk), key(ino, block)).next() {
         Some(item) => {
             let (key, value) = item?;

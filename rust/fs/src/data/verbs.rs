@@ -6,7 +6,7 @@ use vexfs_store::Read;
 use super::editor::Editor;
 use super::fallocate::Allocate;
 use super::{bulk, read, seek};
-use crate::{Error, FsTx, Result, Scope};
+use crate::{Attr, Error, FsTx, Result, Scope};
 
 impl<R: Read> Scope<R> {
     /// Reads from `offset` into `into`; returns how many bytes there were, fewer only at the end of the file.
@@ -23,12 +23,23 @@ impl<R: Read> Scope<R> {
     /// # Errors
     /// As [`Scope::read`]; [`Error::FileTooLarge`] if they cannot be held in memory.
     pub fn read_all(&self, ino: Ino) -> Result<Vec<u8>> {
-        let inode = self.regular(ino)?;
-        let len = usize::try_from(inode.size).map_err(|_| Error::FileTooLarge)?;
+        self.read_whole(ino, self.regular(ino)?.size)
+    }
+
+    /// All bytes of a file whose attributes, read in this moment, are known to be those of a regular file.
+    ///
+    /// # Errors
+    /// As [`Scope::read_all`].
+    pub fn content(&self, file: &Attr) -> Result<Vec<u8>> {
+        self.read_whole(file.ino, file.size)
+    }
+
+    fn read_whole(&self, ino: Ino, size: u64) -> Result<Vec<u8>> {
+        let len = usize::try_from(size).map_err(|_| Error::FileTooLarge)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| Error::FileTooLarge)?;
         bytes.resize(len, 0);
-        read::read(self.fs.store(), &self.store, ino, inode.size, 0, &mut bytes)?;
+        read::read(self.fs.store(), &self.store, ino, size, 0, &mut bytes)?;
         Ok(bytes)
     }
 

@@ -25,7 +25,7 @@ fn begin<'a>(state: &'a State, path: &[u8]) -> Result<Content<'a>> {
     let pinned = state.pin()?;
     let (bytes, ino, size) = in_pinned!(&pinned, |scope| {
         let file = compound::file_to_read(scope, path)?;
-        let bytes = if file.size <= COPIED { Some(scope.read_all(file.ino)?) } else { None };
+        let bytes = if file.size <= COPIED { Some(scope.content(&file)?) } else { None };
         (bytes, file.ino, file.size)
     });
     Ok(match bytes {
