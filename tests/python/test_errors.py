@@ -38,6 +38,58 @@ def test_what_is_not_a_volume(tmp_path):
     assert str(tmp_path / "none") in str(caught.value)
 
 
+def crc32c(data):
+    """As the superblock has it; slow, for one block."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def change_superblocks(image, change):
+    """Changes every copy, with a checksum that fits: what a later version could have written."""
+    with open(image, "r+b") as file:
+        for at in (0, 4096, os.path.getsize(image) - 4096):
+            file.seek(at)
+            block = bytearray(file.read(4096))
+            change(block)
+            block[24:28] = bytes(4)
+            block[24:28] = crc32c(block).to_bytes(4, "little")
+            file.seek(at)
+            file.write(block)
+
+
+def set_version(block):
+    block[4:6] = (99).to_bytes(2, "little")
+
+
+def set_feature(offset):
+    def change(block):
+        block[offset + 7] |= 0x80
+
+    return change
+
+
+def test_a_newer_format_and_unknown_features_are_refused_or_read_only(vol, image):
+    vol.write_bytes("/f", b"precious")
+    vol.close()
+    before = pathlib.Path(image).read_bytes()
+    for change, code in ((set_version, "newer_format"), (set_feature(168), "unknown_features")):
+        change_superblocks(image, change)
+        assert code_of(lambda: vexfs.open(image))[1] == code
+        pathlib.Path(image).write_bytes(before)
+    change_superblocks(image, set_feature(160))
+    assert code_of(lambda: vexfs.open(image))[1] == "unknown_features"
+    with vexfs.open(image, "r") as again:
+        assert again.read_bytes("/f") == b"precious"
+    pathlib.Path(image).write_bytes(before)
+    change_superblocks(image, set_feature(152))
+    with vexfs.open(image) as again:
+        assert again.read_bytes("/f") == b"precious"
+
+
 def test_a_truncated_image_says_so(vol, image):
     vol.close()
     os.truncate(image, 1 << 20)
@@ -164,6 +216,40 @@ def test_a_full_volume_says_no_space_and_can_be_emptied(image):
             vol.unlink(f"/{number}")
         vol.write_bytes("/again", os.urandom(50_000))
     assert vexfs.fsck(image, data=True).clean
+
+
+def test_a_full_inode_table_says_so_and_goes_on_when_one_is_free(image):
+    with vexfs.mkfs(image, "24MiB") as vol:
+        made = 0
+        with pytest.raises(vexfs.NoSpace) as caught:
+            while True:
+                vol.write_many({f"/{number}": b"" for number in range(made, made + 256)})
+                made += 256
+        assert caught.value.code == "no_inodes"
+        with pytest.raises(vexfs.NoSpace):
+            while True:
+                vol.write_bytes(f"/{made}", b"")
+                made += 1
+        assert vol.statvfs().f_ffree == 0
+        vol.unlink("/0")
+        vol.write_bytes("/again", b"x")
+        assert vol.read_bytes("/again") == b"x"
+    assert vexfs.fsck(image).clean
+
+
+def test_offsets_past_16_tib(vol):
+    with vol.open("/f", "wb", buffering=0) as file:
+        file.write(b"x")
+        for offset in (1 << 44, (1 << 63) - 2):
+            file.seek(offset)
+            with pytest.raises(vexfs.Error) as caught:
+                file.write(b"x")
+            assert (caught.value.code, caught.value.errno) == ("file_too_large", errno.EFBIG)
+        with pytest.raises(vexfs.Error):
+            file.truncate((1 << 44) + 1)
+        file.truncate((1 << 44))
+    assert vol.stat("/f").st_size == 1 << 44
+    assert vol.statvfs().f_bfree > 0
 
 
 def test_closed_handles(image):
