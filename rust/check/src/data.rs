@@ -1,7 +1,6 @@
 //! Pass 11: every block of every file against its checksum.
 
 use rayon::prelude::*;
-use vexfs_device::Device;
 use vexfs_format::{BLOCK_SIZE, Extent, Inode, Key, MAX_FILE_BYTES, kinds};
 use vexfs_store::{Read, Store, View};
 
@@ -15,10 +14,11 @@ use crate::volume::Volume;
 pub(crate) fn run(volume: &Volume, store: &Store, parts: &[Key]) -> u64 {
     let ends = parts.iter().skip(1).map(|key| key.predecessor().unwrap_or(Key::MIN)).chain([Key::MAX]);
     let ranges: Vec<(Key, Key)> = parts.iter().copied().zip(ends).collect();
-    ranges.par_iter().map(|(from, to)| part(volume, &store.view(), *from, *to)).sum()
+    ranges.par_iter().map(|(from, to)| part(volume, store, *from, *to)).sum()
 }
 
-fn part(volume: &Volume, view: &View, from: Key, to: Key) -> u64 {
+fn part(volume: &Volume, store: &Store, from: Key, to: Key) -> u64 {
+    let view = &store.view();
     let mut verified = 0;
     let mut size: Option<(u64, u64)> = None;
     stream::items(volume, view, from, to, |key, value| {
@@ -33,7 +33,9 @@ fn part(volume: &Volume, view: &View, from: Key, to: Key) -> u64 {
             Some((object, size)) if object == key.object => size,
             _ => size.insert((key.object, size_of_file(view, key.object))).1,
         };
-        if let Some(bytes) = verify(volume, key, &extent, None) {
+        // What the log carries need not be in its place.
+        let read = |into: &mut [u8]| store.read_blocks(extent.run.start, into).is_ok();
+        if let Some(bytes) = verify(volume, key, &extent, None, read) {
             verified += u64::from(extent.run.len);
             check_end(volume, key, &extent, &bytes, end);
         }
@@ -47,19 +49,23 @@ fn size_of_file(view: &View, object: u64) -> u64 {
     value.and_then(|value| Inode::parse(&value).ok()).map_or(MAX_FILE_BYTES, |inode| inode.size)
 }
 
-/// Compares an extent's blocks with their checksums; gives the bytes. `checkpoint`: the past state that it is of.
+/// Compares an extent's blocks, as `read` has them, with their checksums; gives the bytes. `checkpoint`: the past
+/// state that it is of.
 pub(crate) fn verify(
     volume: &Volume,
     key: Key,
     extent: &Extent<'_>,
     checkpoint: Option<u64>,
+    read: impl FnOnce(&mut [u8]) -> bool,
 ) -> Option<Vec<u8>> {
     if !volume.geometry.holds(extent.run) || extent.crcs.is_none() {
         return None;
     }
     // At most 1 MiB, as the extent was parsed.
     let mut bytes = vec![0; extent.run.bytes() as usize];
-    volume.device.read_at(&mut bytes, extent.run.start.byte_offset()).ok()?;
+    if !read(&mut bytes) {
+        return None;
+    }
     volume.meter.add(extent.run.len.into());
     for (index, block) in (0_u32..).zip(bytes.chunks(BLOCK_SIZE)) {
         let (found, expected) = (crc32c::crc32c(block), extent.crc(index).unwrap_or(0));

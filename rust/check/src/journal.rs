@@ -93,7 +93,17 @@ fn read(volume: &Volume, held: Seq, part: &mut Part, record: &Record<'_>) {
             format!("it holds a key of kind {kind:#04x} of object {object}, which is never logged"),
         ));
     }
-    let take = record.view.sets().map(|set| Change::Take(set.run));
+    for (carried_at, carried) in record.carried().filter(|(_, carried)| !carried.is_whole()) {
+        let run = carried.run;
+        part.impossible.push((
+            at,
+            format!(
+                "what it carries at {carried_at} for {} blocks from {} on is not what was written",
+                run.len, run.start
+            ),
+        ));
+    }
+    let take = record.view.taken().map(Change::Take);
     let give = record.view.frees().map(|free| Change::Give(free.run));
     let take_inodes = record.view.inode_sets().map(|ino| Change::TakeInode(ino.0));
     let give_inodes = record.view.inode_frees().map(|ino| Change::GiveInode(ino.0));

@@ -5,6 +5,7 @@
 //! name more (blocks that came and went between two checkpoints), which stay in use until it is dropped.
 
 use rayon::prelude::*;
+use vexfs_device::Device;
 use vexfs_format::{BlockRun, Extent, Key, NodePtr, OutOfLine, kinds};
 use vexfs_tree::{Error as TreeError, Reader, Root, Subtree, TreeCounts, Visitor, WalkOptions};
 
@@ -148,7 +149,9 @@ impl Visitor for Old<'_> {
                 }
                 let own = self.claim(extent.run, &self.claims.data, &self.claims.meta);
                 if own && self.volume.options.data {
-                    data::verify(self.volume, key, &extent, Some(self.checkpoint));
+                    let start = extent.run.start.byte_offset();
+                    let read = |into: &mut [u8]| self.volume.device.read_at(into, start).is_ok();
+                    data::verify(self.volume, key, &extent, Some(self.checkpoint), read);
                 }
             }
             _ => {

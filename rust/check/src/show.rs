@@ -200,6 +200,9 @@ fn record_of(record: &vexfs_journal::Record<'_>) -> Value {
     let view = &record.view;
     let ops = view.ops().map(|op| json!({ "key": key(op.key), "bytes": op.value.map(<[u8]>::len) }));
     let sets = view.sets().map(|set| json!({ "block": set.run.start.0, "count": set.run.len }));
+    let carried = record.carried().map(|(at, run)| {
+        json!({ "block": run.run.start.0, "count": run.run.len, "lsn": at.0, "whole": run.is_whole() })
+    });
     let frees = view
         .frees()
         .map(|free| json!({ "block": free.run.start.0, "count": free.run.len, "birth": free.birth.0 }));
@@ -208,6 +211,7 @@ fn record_of(record: &vexfs_journal::Record<'_>) -> Value {
         "seq": view.seq().0,
         "ops": ops.collect::<Vec<_>>(),
         "sets": sets.collect::<Vec<_>>(),
+        "carried": carried.collect::<Vec<_>>(),
         "frees": frees.collect::<Vec<_>>(),
         "inodes_set": view.inode_sets().map(|ino| ino.0).collect::<Vec<_>>(),
         "inodes_freed": view.inode_frees().map(|ino| ino.0).collect::<Vec<_>>(),

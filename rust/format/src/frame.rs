@@ -5,6 +5,9 @@
 //! torn frame's header can still testify. The checksum in the stamp covers the whole frame, header included,
 //! and the header names the checksum of the frame before: together they chain every frame to its past.
 //!
+//! The data that a frame *names* are the blocks that its records set and do not carry: only those can be missing
+//! when the frame is there.
+//!
 //! Every frame says where its epoch began and behind whom: a frame belongs to the log only if it continues what
 //! was accepted so far (see [`FrameHeader::predecessor_epoch`]), so a frame that was cut off once never counts again.
 

@@ -3,13 +3,16 @@
 //! Absolute outcomes only: the value that a key has afterwards, or that it has none; runs of blocks and inode
 //! numbers taken and given back. Replaying a record twice is the same as once. A [`RecordView`] can only be made
 //! of bytes whose every length was followed to the end and came out exactly.
+//!
+//! A run of blocks that holds data is either *set*, its bytes having been written to their place, or *carried*: then
+//! the record has them too, and whoever replays it puts them there.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::error::{Error, Result};
 use crate::record;
-use crate::types::{BlockRun, Ino, Key, RawKey, Seq};
+use crate::types::{BLOCK_SIZE, BlockRun, Ino, Key, RawKey, Seq};
 
 const WHAT: &str = "redo record";
 
@@ -22,7 +25,8 @@ pub const OP_DELETE: u8 = 2;
 pub const SET_SUMMED: u32 = 1;
 
 record! {
-    /// The head of a redo record. Operations follow, then sets, frees, inode sets and inode frees.
+    /// The head of a redo record. Operations follow, then sets, frees, inode sets, inode frees, carried sets, and
+    /// the blocks of the carried sets.
     pub struct RecordHeader: 40 {
         /// Bytes in the record, this header included.
         0 length: U32,
@@ -30,7 +34,7 @@ record! {
         4 ops: U32,
         /// Place of the transaction in the order of all commits.
         8 seq: U64,
-        /// Runs of blocks taken.
+        /// Runs of blocks taken whose bytes are not in the record.
         16 sets: U32,
         /// Runs of blocks given back.
         20 frees: U32,
@@ -40,8 +44,8 @@ record! {
         28 inode_frees: U32,
         /// Zero.
         32 flags: U32,
-        /// Zero.
-        36 reserved: U32,
+        /// Runs of blocks taken whose bytes are in the record.
+        36 carried: U32,
     }
 }
 
@@ -66,7 +70,7 @@ record! {
         8 len: U32,
         /// CRC32C over the little-endian array of the CRC32Cs of the run's blocks.
         12 crc: U32,
-        /// Bit 0: `crc` is valid.
+        /// Bit 0: `crc` is valid, as always if the run is carried.
         16 flags: U32,
     }
 }
@@ -101,6 +105,58 @@ pub struct SetRun {
     pub run: BlockRun,
     /// CRC32C over the little-endian array of the blocks' CRC32Cs, if they hold data to verify.
     pub crc: Option<u32>,
+}
+
+impl From<SetRun> for RawSet {
+    fn from(set: SetRun) -> Self {
+        Self {
+            start: set.run.start.to_le(),
+            len: U32::new(set.run.len),
+            crc: U32::new(set.crc.unwrap_or(0)),
+            flags: U32::new(if set.crc.is_some() { SET_SUMMED } else { 0 }),
+        }
+    }
+}
+
+impl From<&RawSet> for SetRun {
+    fn from(raw: &RawSet) -> Self {
+        Self {
+            run: BlockRun::new(raw.start.get(), raw.len.get()),
+            crc: (raw.flags.get() & SET_SUMMED != 0).then_some(raw.crc.get()),
+        }
+    }
+}
+
+/// A run of blocks taken by a transaction whose record has their bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried<'a> {
+    /// The blocks.
+    pub run: BlockRun,
+    /// CRC32C over the little-endian array of the blocks' CRC32Cs.
+    pub crc: u32,
+    /// What they hold.
+    pub bytes: &'a [u8],
+    /// Where `bytes` begin in the record's bytes.
+    pub offset: usize,
+}
+
+impl Carried<'_> {
+    /// Whether its bytes are those that the checksum was made of.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        digest_of(self.bytes) == self.crc
+    }
+}
+
+/// The checksum of a run, from those of its blocks.
+pub fn digest(checksums: impl IntoIterator<Item = u32>) -> u32 {
+    checksums.into_iter().fold(0, |digest, checksum| crc32c::crc32c_append(digest, &checksum.to_le_bytes()))
+}
+
+/// The checksum of a run, from the bytes of its blocks.
+#[must_use]
+pub fn digest_of(blocks: &[u8]) -> u32 {
+    digest(blocks.chunks(BLOCK_SIZE).map(crc32c::crc32c))
 }
 
 /// A run of blocks given back by a transaction.
@@ -154,6 +210,8 @@ pub struct RecordBuilder {
     frees: Vec<RawFree>,
     inode_sets: Vec<U64>,
     inode_frees: Vec<U64>,
+    carried: Vec<RawSet>,
+    carried_bytes: Vec<u8>,
 }
 
 impl Default for RecordBuilder {
@@ -175,6 +233,8 @@ impl RecordBuilder {
             frees: Vec::new(),
             inode_sets: Vec::new(),
             inode_frees: Vec::new(),
+            carried: Vec::new(),
+            carried_bytes: Vec::new(),
         }
     }
 
@@ -186,6 +246,8 @@ impl RecordBuilder {
             + size_of_val(self.frees.as_slice())
             + size_of_val(self.inode_sets.as_slice())
             + size_of_val(self.inode_frees.as_slice())
+            + size_of_val(self.carried.as_slice())
+            + self.carried_bytes.len()
     }
 
     /// Gives the key a value.
@@ -207,12 +269,14 @@ impl RecordBuilder {
 
     /// Takes a run of blocks.
     pub fn set(&mut self, set: SetRun) {
-        self.sets.push(RawSet {
-            start: set.run.start.to_le(),
-            len: U32::new(set.run.len),
-            crc: U32::new(set.crc.unwrap_or(0)),
-            flags: U32::new(if set.crc.is_some() { SET_SUMMED } else { 0 }),
-        });
+        self.sets.push(set.into());
+    }
+
+    /// Takes a run of blocks and carries their bytes, which are as long as the run.
+    pub fn carry(&mut self, run: BlockRun, crc: u32, bytes: &[u8]) {
+        debug_assert_eq!(run.bytes(), bytes.len() as u64);
+        self.carried.push(SetRun { run, crc: Some(crc) }.into());
+        self.carried_bytes.extend_from_slice(bytes);
     }
 
     /// Gives a run of blocks back.
@@ -244,7 +308,7 @@ impl RecordBuilder {
             inode_sets: count(self.inode_sets.len()),
             inode_frees: count(self.inode_frees.len()),
             flags: U32::ZERO,
-            reserved: U32::ZERO,
+            carried: count(self.carried.len()),
         };
         if let Some(head) = self.bytes.get_mut(..size_of::<RecordHeader>()) {
             head.copy_from_slice(header.as_bytes());
@@ -253,6 +317,8 @@ impl RecordBuilder {
         self.bytes.extend_from_slice(self.frees.as_bytes());
         self.bytes.extend_from_slice(self.inode_sets.as_bytes());
         self.bytes.extend_from_slice(self.inode_frees.as_bytes());
+        self.bytes.extend_from_slice(self.carried.as_bytes());
+        self.bytes.extend_from_slice(&self.carried_bytes);
         self.bytes
     }
 }
@@ -273,6 +339,7 @@ pub struct RecordView<'a> {
     frees: &'a [RawFree],
     inode_sets: &'a [U64],
     inode_frees: &'a [U64],
+    carried: &'a [RawSet],
 }
 
 impl<'a> RecordView<'a> {
@@ -293,9 +360,14 @@ impl<'a> RecordView<'a> {
         let (frees, rest) = array(rest, header.frees)?;
         let (inode_sets, rest) = array(rest, header.inode_sets)?;
         let (inode_frees, rest) = array(rest, header.inode_frees)?;
-        match rest.len() {
-            0 => Ok(Self { header, bytes, sets, frees, inode_sets, inode_frees }),
-            _ => Err(bad("length", header.length.get())),
+        let (carried, rest) = array::<RawSet>(rest, header.carried)?;
+        if let Some(set) = carried.iter().find(|set| set.flags.get() != SET_SUMMED) {
+            return Err(bad("flags of a carried run", set.flags.get()));
+        }
+        let blocks: u64 = carried.iter().map(|set| u64::from(set.len.get())).fold(0, u64::saturating_add);
+        match blocks.saturating_mul(BLOCK_SIZE as u64) == rest.len() as u64 {
+            true => Ok(Self { header, bytes, sets, frees, inode_sets, inode_frees, carried }),
+            false => Err(bad("length", header.length.get())),
         }
     }
 
@@ -328,11 +400,25 @@ impl<'a> RecordView<'a> {
         })
     }
 
-    /// The runs of blocks taken.
+    /// All runs of blocks taken.
+    pub fn taken(&self) -> impl Iterator<Item = BlockRun> + 'a {
+        self.sets.iter().chain(self.carried).map(|raw| SetRun::from(raw).run)
+    }
+
+    /// The runs of blocks taken whose bytes are not in the record.
     pub fn sets(&self) -> impl ExactSizeIterator<Item = SetRun> + 'a {
-        self.sets.iter().map(|raw| SetRun {
-            run: BlockRun::new(raw.start.get(), raw.len.get()),
-            crc: (raw.flags.get() & SET_SUMMED != 0).then_some(raw.crc.get()),
+        self.sets.iter().map(SetRun::from)
+    }
+
+    /// The runs of blocks taken whose bytes are in the record.
+    pub fn carried(&self) -> impl Iterator<Item = Carried<'a>> + 'a {
+        let bytes = self.bytes;
+        let blocks: usize = self.carried.iter().map(|set| set.len.get() as usize).sum();
+        let mut at = bytes.len().saturating_sub(blocks.saturating_mul(BLOCK_SIZE));
+        self.carried.iter().map_while(move |raw| {
+            let (run, offset) = (SetRun::from(raw).run, at);
+            at = at.saturating_add((run.len as usize).saturating_mul(BLOCK_SIZE));
+            Some(Carried { run, crc: raw.crc.get(), bytes: bytes.get(offset..at)?, offset })
         })
     }
 

@@ -32,7 +32,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(Round);
 
-/// What data a record names: bytes that lie on the device outside the log.
+/// What data a record names: bytes that lie on the device outside the log, and not in the record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Data {
     /// How many bytes; their writes have returned, and were told to [`Log::note_data_written`].

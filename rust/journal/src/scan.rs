@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use vexfs_device::Device;
 use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME, FRAME_HEADER, Frame};
-use vexfs_format::redo::{Op, RecordView};
+use vexfs_format::redo::{Carried, Op, RecordView};
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
 
 use crate::ending::{Ending, Witness, judge};
@@ -65,6 +65,12 @@ impl<'a> Record<'a> {
     pub fn ops(&self) -> impl Iterator<Item = (Lsn, Op<'a>)> + 'a {
         let base = self.position.0;
         self.view.ops().map(move |op| (Lsn(base.saturating_add(op.offset as u64)), op))
+    }
+
+    /// The runs of blocks whose bytes it carries, with the log positions of those bytes.
+    pub fn carried(&self) -> impl Iterator<Item = (Lsn, Carried<'a>)> + 'a {
+        let base = self.position.0;
+        self.view.carried().map(move |run| (Lsn(base.saturating_add(run.offset as u64)), run))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Checkpoints: what the memtable holds becomes part of the tree, and the log before it is free.
 //!
 //! Order: freeze at a frame boundary; write the new tree beside the old one; write the changed bitmaps and the
-//! other side of the group table; flush; write the descriptor twice; flush. Until the first byte of the
-//! descriptor is submitted the attempt can be given up and nothing has happened; after that any error makes the
-//! volume read-only. What the checkpoint freed is reused only when it is durable.
+//! other side of the group table, and to their place the blocks that a crash left in the log alone; flush; write
+//! the descriptor twice; flush. Until the first byte of the descriptor is submitted the attempt can be given up and
+//! nothing has happened; after that any error makes the volume read-only. What the checkpoint freed is reused only
+//! when it is durable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -158,6 +159,9 @@ impl Inner {
             inode_clear: pending.space.inode_freed.clone(),
         };
         let table = writer.space.write_checkpoint(id, &delta)?;
+        if let Frozen::Run(run) = &pending.frozen {
+            run.put_back(&*self.device)?;
+        }
         self.device.flush().map_err(|error| self.fail(&error))?;
         let mut descriptor = self.descriptor(id, kind, pending, &applied.root, table);
         descriptor.retention = outcome.table;

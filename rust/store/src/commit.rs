@@ -12,6 +12,7 @@ use vexfs_format::{BlockRun, Key, Seq};
 use vexfs_journal::{Class, Data, Ticket};
 
 use crate::admission::{Growth, Room};
+use crate::carried;
 use crate::memtable::{Freed, Memtable, Version};
 use crate::read::Read;
 use crate::state::State;
@@ -137,10 +138,7 @@ type MergeOf = (Key, Vec<Arc<dyn Merge>>, Option<Value>);
 struct Prepared {
     record: RecordBuilder,
     merges: Vec<MergeOf>,
-    sets: Vec<BlockRun>,
-    frees: Vec<(BlockRun, Seq)>,
-    /// Taken and given up again in this same transaction: nobody will ever know of them.
-    returned: Vec<BlockRun>,
+    space: SpaceOutcome,
     growth: Growth,
     record_bytes: u64,
 }
@@ -149,7 +147,7 @@ struct Prepared {
 const MERGE_SLACK: u64 = 256;
 
 impl Prepared {
-    fn new(tx: &Tx) -> Result<Self> {
+    fn new(inner: &Inner, tx: &Tx, carries: bool) -> Result<Self> {
         let writes = &tx.writes;
         let mut record = RecordBuilder::with_capacity(writes.value_bytes as usize + writes.keys.len() * 24);
         let mut merges = Vec::new();
@@ -175,39 +173,61 @@ impl Prepared {
                 Write::Token => {}
             }
         }
-        let (sets, frees, returned) = add_space(&mut record, writes);
-        growth.add_frees(frees.len());
+        let space = add_space(inner, &mut record, writes, carries)?;
+        growth.add_frees(space.frees.len());
         let record_bytes = record.encoded_len() as u64 + merge_bytes;
-        Ok(Self { record, merges, sets, frees, returned, growth, record_bytes })
+        Ok(Self { record, merges, space, growth, record_bytes })
     }
 }
 
-type SpaceOutcome = (Vec<BlockRun>, Vec<(BlockRun, Seq)>, Vec<BlockRun>);
+/// What the transaction does to blocks.
+#[derive(Default)]
+struct SpaceOutcome {
+    sets: Vec<BlockRun>,
+    frees: Vec<(BlockRun, Seq)>,
+    /// Taken and given up again in this same transaction: nobody will ever know of them.
+    returned: Vec<BlockRun>,
+    /// What the record names and does not carry.
+    data: Data,
+}
 
 /// Puts runs and inode numbers into the record. A run that was placed and freed whole by this transaction does
 /// not count; one freed in part is logged as taken and as freed.
-fn add_space(record: &mut RecordBuilder, writes: &WriteSet) -> SpaceOutcome {
+fn add_space(
+    inner: &Inner,
+    record: &mut RecordBuilder,
+    writes: &WriteSet,
+    carries: bool,
+) -> Result<SpaceOutcome> {
     let freed: HashSet<BlockRun> = match writes.placed.is_empty() {
         true => HashSet::new(),
         false => writes.freed.iter().map(|(run, _)| *run).collect(),
     };
-    let (mut sets, mut returned) = (Vec::with_capacity(writes.placed.len()), Vec::new());
+    let mut outcome = SpaceOutcome { sets: Vec::with_capacity(writes.placed.len()), ..Default::default() };
     for placed in &writes.placed {
         if freed.contains(&placed.run) {
-            returned.push(placed.run);
-        } else {
-            record.set(SetRun { run: placed.run, crc: placed.digest });
-            sets.push(placed.run);
+            outcome.returned.push(placed.run);
+            continue;
+        }
+        outcome.sets.push(placed.run);
+        match placed.digest {
+            Some(crc) if carries => {
+                record.carry(placed.run, crc, &carried::written(&*inner.device, placed.run, crc)?);
+            }
+            crc => {
+                record.set(SetRun { run: placed.run, crc });
+                outcome.data.bytes += if crc.is_some() { placed.run.bytes() } else { 0 };
+            }
         }
     }
-    let gone: HashSet<BlockRun> = returned.iter().copied().collect();
-    let frees: Vec<_> = writes.freed.iter().filter(|(run, _)| !gone.contains(run)).copied().collect();
-    for (run, birth) in &frees {
+    let gone: HashSet<BlockRun> = outcome.returned.iter().copied().collect();
+    outcome.frees = writes.freed.iter().filter(|(run, _)| !gone.contains(run)).copied().collect();
+    for (run, birth) in &outcome.frees {
         record.free(FreeRun { run: *run, birth: *birth });
     }
     writes.inodes_taken.iter().for_each(|ino| record.set_inode(*ino));
     writes.inodes_freed.iter().for_each(|ino| record.free_inode(*ino));
-    (sets, frees, returned)
+    Ok(outcome)
 }
 
 /// Commits `tx`; see [`Tx::commit`].
@@ -216,8 +236,8 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     if tx.writes.is_empty() {
         return Ok(tx.view.seq());
     }
-    let mut prepared = Prepared::new(tx)?;
     let limit = writer.log.max_record();
+    let mut prepared = Prepared::new(inner, tx, carried::carries(tx, durability, limit))?;
     if prepared.record_bytes > limit {
         return Err(Error::TooLarge { bytes: prepared.record_bytes, limit }.into());
     }
@@ -231,7 +251,7 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
         }
         attempts += 1;
     };
-    for run in std::mem::take(&mut prepared.returned) {
+    for run in std::mem::take(&mut prepared.space.returned) {
         inner.unreserve(run);
     }
     inner.stats.commit(durability);
@@ -284,8 +304,8 @@ fn place(
         }
         outcomes.push((*key, outcome));
     }
-    let data = Data { bytes: prepared.sets.iter().map(|run| run.bytes()).sum() };
-    let ticket = writer.log.enqueue(reservation, record.finish(), seq, data);
+    let done = &prepared.space;
+    let ticket = writer.log.enqueue(reservation, record.finish(), seq, done.data);
     let ticket = ticket.map_err(|error| Stop::Refused(Refused::Undone(inner.fail(&error))))?;
 
     let written = std::mem::take(&mut tx.writes.keys).into_iter().filter_map(|(key, write)| match write {
@@ -296,12 +316,12 @@ fn place(
     let oldest = inner.readers.oldest().unwrap_or(since);
     state.active.insert(seq, oldest, written.chain(outcomes));
     let mut space = state.active.space.lock();
-    space.set.extend_from_slice(&prepared.sets);
-    space.freed.extend(prepared.frees.iter().map(|&(run, birth)| Freed { run, birth, freed: seq }));
+    space.set.extend_from_slice(&done.sets);
+    space.freed.extend(done.frees.iter().map(|&(run, birth)| Freed { run, birth, freed: seq }));
     space.inode_set.extend_from_slice(&tx.writes.inodes_taken);
     space.inode_freed.extend_from_slice(&tx.writes.inodes_freed);
     drop(space);
-    let freed: u64 = prepared.frees.iter().map(|(run, _)| u64::from(run.len)).sum();
+    let freed: u64 = done.frees.iter().map(|(run, _)| u64::from(run.len)).sum();
     writer.freed_blocks.fetch_add(freed, Ordering::Relaxed);
     inner.publish(seq);
     Ok((seq, ticket))

@@ -8,6 +8,7 @@
 mod admission;
 mod background;
 mod beside;
+mod carried;
 mod checkpoint;
 pub mod clock;
 mod commit;

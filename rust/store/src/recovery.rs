@@ -2,23 +2,25 @@
 //!
 //! What the log holds becomes a [`Run`], an immutable layer over the tree; nothing is merged before the store is
 //! usable. Recovery changes nothing on the device but to write once more, byte for byte, what it accepted, so a
-//! crash during recovery finds what the crash before it left. The result does not depend on the number of workers.
+//! crash during recovery finds what the crash before it left. Blocks that the log carries count as what it says,
+//! whatever lies in their place, where the first checkpoint puts them. The result does not depend on the number of
+//! workers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use vexfs_device::Device;
-use vexfs_format::redo::{FreeRun, SetRun};
-use vexfs_format::{BLOCK_SIZE, Descriptor, Geometry, Ino, Lsn, Seq, kinds};
+use vexfs_format::redo::{FreeRun, SetRun, digest_of};
+use vexfs_format::{BlockRun, Descriptor, Geometry, Ino, Lsn, Seq, kinds};
 use vexfs_journal::{Ending, Position, Record, Region, Scan, ScanFrom, ScanOptions};
 
 use crate::admission::Growth;
+use crate::carried::Carried;
 use crate::entries::Entry;
 use crate::memtable::{Freed, SpaceChanges};
 use crate::options::Options;
 use crate::run::Run;
-use crate::tx::digest;
 use crate::{Error, Result};
 
 /// What recovery found and did.
@@ -38,6 +40,8 @@ pub struct RecoveryReport {
     pub bytes: u64,
     /// Data blocks that were compared with their checksums.
     pub verified_blocks: u64,
+    /// Data blocks that lie in the log: the first checkpoint puts them in their place.
+    pub carried_blocks: u64,
     /// Why the log ends where it ends, if something lies behind it that does not count.
     pub cut: Option<String>,
     /// Threads used.
@@ -74,6 +78,10 @@ pub(crate) struct Recovered {
 struct Part {
     entries: Vec<Entry>,
     sets: Vec<(Lsn, SetRun)>,
+    /// Runs whose bytes lie in the log, at these positions.
+    carried: Vec<(BlockRun, Lsn)>,
+    /// A position whose record does not carry what its checksum says.
+    spoiled: Option<Lsn>,
     frees: Vec<(Lsn, Seq, FreeRun)>,
     inode_sets: Vec<(Lsn, Ino)>,
     inode_frees: Vec<(Lsn, Ino)>,
@@ -92,6 +100,10 @@ impl Part {
             self.volatile |= op.key.kind >= kinds::FIRST_VOLATILE;
         }
         self.sets.extend(record.view.sets().map(|set| (at, set)));
+        for (position, run) in record.carried() {
+            self.carried.push((run.run, position));
+            self.spoiled = self.spoiled.or((!run.is_whole()).then_some(position));
+        }
         self.frees.extend(record.view.frees().map(|free| (at, seq, free)));
         self.inode_sets.extend(record.view.inode_sets().map(|ino| (at, ino)));
         self.inode_frees.extend(record.view.inode_frees().map(|ino| (at, ino)));
@@ -101,6 +113,8 @@ impl Part {
     fn drop_from(&mut self, end: Lsn) {
         self.entries.retain(|entry| entry.position() < end);
         self.sets.retain(|(at, _)| *at < end);
+        self.carried.retain(|(_, at)| *at < end);
+        self.spoiled = self.spoiled.filter(|at| *at < end);
         self.frees.retain(|(at, ..)| *at < end);
         self.inode_sets.retain(|(at, _)| *at < end);
         self.inode_frees.retain(|(at, _)| *at < end);
@@ -146,6 +160,9 @@ pub(crate) fn recover(
     if parts.iter().any(|part| part.volatile) {
         return Err(Error::Corrupt { what: "journal: a record holds a key that is never logged".into() });
     }
+    if let Some(at) = parts.iter().find_map(|part| part.spoiled) {
+        return Err(Error::Corrupt { what: format!("journal: the blocks carried at {at}") });
+    }
     let transactions: u64 = parts.iter().map(|part| part.records.len() as u64).sum();
     let operations: u64 = parts.iter().map(|part| part.entries.len() as u64).sum();
     let growth = Growth {
@@ -159,9 +176,13 @@ pub(crate) fn recover(
         .map(|(_, seq)| *seq)
         .fold(checkpoint.seq, Seq::max);
     let (space, unproved) = space_changes(geometry, &parts, scan.data_durable)?;
+    let carried_blocks = parts.iter().flat_map(|part| &part.carried).map(|(run, _)| u64::from(run.len)).sum();
+    let carried = Carried::new(parts.iter().flat_map(|part| &part.carried).copied().collect())?;
     let entries = parts.into_iter().map(|part| part.entries).collect::<Vec<_>>();
     let log = scan.log.clone();
-    let run = pool.install(|| (transactions > 0).then(|| Run::new(entries, log)).transpose())?.map(Arc::new);
+    let run = pool
+        .install(|| (transactions > 0).then(|| Run::new(entries, log, carried)).transpose())?
+        .map(Arc::new);
     clock.lap("sort");
     let report = RecoveryReport {
         clean: transactions == 0 && scan.ending == Ending::Clean,
@@ -171,6 +192,7 @@ pub(crate) fn recover(
         operations,
         bytes: scan.end.lsn.0.saturating_sub(checkpoint.lsn.0),
         verified_blocks,
+        carried_blocks,
         cut: match &scan.ending {
             Ending::Cut { lsn, reason } => Some(format!("at {lsn}: {reason}")),
             _ => None,
@@ -227,13 +249,17 @@ fn verify_data(device: &dyn Device, geometry: &Geometry, scan: &mut Scan<Part>) 
 /// Whether the run's blocks hold what the log says.
 fn holds(device: &dyn Device, geometry: &Geometry, set: &SetRun) -> Result<bool> {
     let Some(expected) = set.crc else { return Ok(true) };
-    if !geometry.holds(set.run) {
-        return Err(Error::Corrupt { what: format!("journal: blocks {:?} were never anybody's", set.run) });
-    }
+    check_inside(geometry, set.run)?;
     let mut bytes = vec![0; set.run.bytes() as usize];
     device.read_at(&mut bytes, set.run.start.byte_offset())?;
-    let checksums: Vec<u32> = bytes.chunks(BLOCK_SIZE).map(crc32c::crc32c).collect();
-    Ok(digest(&checksums) == expected)
+    Ok(digest_of(&bytes) == expected)
+}
+
+fn check_inside(geometry: &Geometry, run: BlockRun) -> Result<()> {
+    match geometry.holds(run) {
+        true => Ok(()),
+        false => Err(Error::Corrupt { what: format!("journal: blocks {run:?} were never anybody's") }),
+    }
 }
 
 /// The bitmap changes of all records, in order; and the runs with data that is not known durable.
@@ -242,15 +268,15 @@ fn space_changes(geometry: &Geometry, parts: &[Part], durable: Lsn) -> Result<(S
     let mut unproved = Vec::new();
     for part in parts {
         for (at, set) in &part.sets {
-            if !geometry.holds(set.run) {
-                return Err(Error::Corrupt {
-                    what: format!("journal: blocks {:?} were never anybody's", set.run),
-                });
-            }
+            check_inside(geometry, set.run)?;
             space.set.push(set.run);
             if *at >= durable && set.crc.is_some() {
                 unproved.push(*set);
             }
+        }
+        for (run, _) in &part.carried {
+            check_inside(geometry, *run)?;
+            space.set.push(*run);
         }
         for (_, freed, free) in &part.frees {
             space.freed.push(Freed { run: free.run, birth: free.birth, freed: *freed });

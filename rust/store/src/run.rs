@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use vexfs_device::Device;
 use vexfs_format::redo::{Op, OpHeader};
-use vexfs_format::{Key, Lsn};
+use vexfs_format::{BlockNo, Key, Lsn};
 use vexfs_journal::LogMap;
 
+use crate::carried::Carried;
 use crate::entries::{Entry, sorted};
 use crate::merge::Direction;
 use crate::{Error, Result, Value};
@@ -18,12 +20,13 @@ use crate::{Error, Result, Value};
 pub(crate) struct Run {
     entries: Vec<Entry>,
     log: LogMap,
+    carried: Carried,
 }
 
 impl Run {
     /// Sorts the entries of all parts, in parallel, on the pool that this runs in.
-    pub(crate) fn new(parts: Vec<Vec<Entry>>, log: LogMap) -> Result<Self> {
-        Ok(Self { entries: sorted(parts)?, log })
+    pub(crate) fn new(parts: Vec<Vec<Entry>>, log: LogMap, carried: Carried) -> Result<Self> {
+        Ok(Self { entries: sorted(parts)?, log, carried })
     }
 
     /// What the run knows of `key`.
@@ -69,6 +72,21 @@ impl Run {
         let entry = self.entries.get(index)?;
         let next = self.entries.get(index + 1);
         next.is_none_or(|next| !next.has_key_of(entry)).then_some(entry)
+    }
+
+    /// Whether it carries blocks.
+    pub(crate) fn carries(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
+    /// Reads blocks of `device` as they are after this run.
+    pub(crate) fn read_blocks(&self, device: &dyn Device, start: BlockNo, into: &mut [u8]) -> Result<()> {
+        self.carried.read(&self.log, device, start, into)
+    }
+
+    /// Writes the blocks that it carries to their place on `device`. Does not flush.
+    pub(crate) fn put_back(&self, device: &dyn Device) -> Result<()> {
+        self.carried.put_back(&self.log, device)
     }
 
     /// Bytes of the log.

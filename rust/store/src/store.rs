@@ -19,7 +19,7 @@ use crate::pinned::Pinned;
 use crate::readers::Readers;
 use crate::recovery::RecoveryReport;
 use crate::reservation::Reservation;
-use crate::state::State;
+use crate::state::{Frozen, State};
 use crate::stats::{Stats, StoreStats};
 use crate::tx::{Isolation, Tx};
 use crate::view::View;
@@ -102,6 +102,14 @@ impl Inner {
         self.device.write_at(bytes, run.start.byte_offset())?;
         self.writer()?.log.note_data_written(bytes.len() as u64);
         Ok(())
+    }
+
+    /// Reads whole blocks: from the log those that it carries and no checkpoint has put in their place.
+    pub(crate) fn read_blocks(&self, start: BlockNo, into: &mut [u8]) -> Result<()> {
+        match &self.state.load().frozen {
+            Some(Frozen::Run(run)) if run.carries() => run.read_blocks(&*self.device, start, into),
+            _ => Ok(self.device.read_at(into, start.byte_offset())?),
+        }
     }
 
     /// Gives a reservation back. A failure means that the allocator's state is wrong, so nothing more is written.
@@ -245,7 +253,7 @@ impl Store {
     /// # Errors
     /// The device.
     pub fn read_blocks(&self, start: BlockNo, into: &mut [u8]) -> Result<()> {
-        Ok(self.inner.device.read_at(into, start.byte_offset())?)
+        self.inner.read_blocks(start, into)
     }
 
     /// Writes whole blocks of a reservation, to be placed by a transaction afterwards.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use vexfs_format::redo::digest;
 use vexfs_format::{BLOCK_SIZE, BlockRun, Ino, Key, Seq, kinds};
 use vexfs_space::Request;
 
@@ -119,7 +120,7 @@ impl Tx {
         if checksums.len() * BLOCK_SIZE != bytes.len() {
             return Err(Error::Corrupt { what: "blocks and checksums differ in number".into() });
         }
-        self.writes.place(Placed { run, digest: Some(digest(checksums)) });
+        self.writes.place(Placed { run, digest: Some(digest(checksums.iter().copied())) });
         self.inner().write_data(run, bytes)?;
         Ok(run)
     }
@@ -137,7 +138,7 @@ impl Tx {
         checksums: Option<&[u32]>,
     ) -> Result<BlockRun> {
         let run = self.take(from, blocks as usize)?;
-        self.writes.place(Placed { run, digest: checksums.map(digest) });
+        self.writes.place(Placed { run, digest: checksums.map(|sums| digest(sums.iter().copied())) });
         Ok(run)
     }
 
@@ -286,9 +287,4 @@ impl Drop for Tx {
         let inodes = std::mem::take(&mut self.writes.inodes_taken);
         self.give_back(Released { runs, inodes });
     }
-}
-
-/// The checksum that stands in the log for a run's block checksums.
-pub(crate) fn digest(checksums: &[u32]) -> u32 {
-    checksums.iter().fold(0, |digest, checksum| crc32c::crc32c_append(digest, &checksum.to_le_bytes()))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vexfs_device::sim::{Sampling, SimDevice};
 use vexfs_device::{Device, Image};
-use vexfs_format::{BLOCK_SIZE, BlockRun, Key, Seq, kinds};
+use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Key, Seq, kinds};
 use vexfs_store::{Durability, FormatOptions, Isolation, Mode, Options, Read, Request, Store, Tx};
 
 type Model = BTreeMap<u64, Vec<u8>>;
@@ -113,10 +113,28 @@ fn change(store: &Store, random: &mut Random, model: &mut Model, number: u64) ->
 }
 
 fn run(sim: &Arc<SimDevice>, seed: u64, transactions: u64) -> History {
+    let begin = History { models: vec![Model::new()], acknowledged: vec![(0, 0)] };
+    go_on(sim, begin, seed, transactions)
+}
+
+/// Writes blocks that come to nothing: others will have them.
+fn write_in_vain(store: &Store) {
+    let mut tx = store.begin(Isolation::Snapshot).unwrap();
+    if let Ok(mut place) = tx.reserve(&Request::data(3, 3)) {
+        let bytes = [0xee; 3 * BLOCK_SIZE];
+        tx.write_blocks(&mut place, &bytes, &[crc32c::crc32c(&bytes[..BLOCK_SIZE]); 3]).unwrap();
+    }
+}
+
+/// More transactions on what a run left, whose last model is what the device holds.
+fn go_on(sim: &Arc<SimDevice>, mut history: History, seed: u64, transactions: u64) -> History {
     let store = Store::open(Arc::clone(sim) as _, options()).unwrap();
     let mut random = Random(seed);
-    let mut history = History { models: vec![Model::new()], acknowledged: vec![(0, 0)] };
-    for number in 1..=transactions {
+    let before = history.models.len() as u64;
+    for number in before..before + transactions {
+        if random.below(6) == 0 {
+            write_in_vain(&store);
+        }
         let mut model = history.models.last().unwrap().clone();
         let Some(tx) = change(&store, &mut random, &mut model, number) else { break };
         let durable = random.below(3) == 0;
@@ -130,7 +148,8 @@ fn run(sim: &Arc<SimDevice>, seed: u64, transactions: u64) -> History {
         acknowledge(durable);
         match random.below(25) {
             0 => {
-                store.checkpoint(Default::default()).unwrap();
+                // The first after a crash holds what was recovered, and no more.
+                while store.checkpoint(Default::default()).unwrap() {}
                 acknowledge(true);
             }
             1 => {
@@ -160,11 +179,20 @@ fn content(store: &Store) -> Model {
     found
 }
 
-/// Opens a crashed image and checks the promise; returns which prefix it is.
+/// Opens a crashed image, to read, to write, and once what was recovered is in a checkpoint, and checks the promise;
+/// returns which prefix it is.
 fn check(image: &Image, history: &History, acknowledged: usize, what: &dyn std::fmt::Debug) -> usize {
-    let store = Store::open(Arc::new(SimDevice::from_image(image.clone())), options())
-        .unwrap_or_else(|error| panic!("{what:?}: {error}"));
-    let found = content(&store);
+    let open = |mode| {
+        let device = SimDevice::from_image(image.clone());
+        let device = if mode == Mode::Read { device.read_only() } else { device };
+        Store::open(Arc::new(device), Options { mode, ..options() })
+            .unwrap_or_else(|error| panic!("{what:?}: {error}"))
+    };
+    let found = content(&open(Mode::Read));
+    let store = open(Mode::Write);
+    assert_eq!(found, content(&store), "{what:?}: a reader sees something else");
+    store.checkpoint(Default::default()).unwrap();
+    assert_eq!(found, content(&store), "{what:?}: the checkpoint holds something else");
     let prefix =
         found.get(&COUNTER).map_or(0, |bytes| u64::from_le_bytes(bytes[..].try_into().unwrap())) as usize;
     assert_eq!(found, history.models[prefix], "{what:?}: not the state after commit {prefix}");
@@ -184,6 +212,8 @@ fn every_write_prefix_recovers_to_a_prefix_of_commits() {
     }
     assert!(prefixes.is_sorted(), "a later crash never loses more");
     assert!(prefixes.len() > 200);
+    let store = Store::open(Arc::clone(&sim) as _, options()).unwrap();
+    assert!(store.recovery().carried_blocks > 0, "nothing was carried");
 }
 
 #[test]
@@ -233,4 +263,98 @@ fn the_result_does_not_depend_on_the_number_of_workers() {
     assert_eq!(one, history.models[found]);
     assert!(found >= history.acknowledged.last().unwrap().1 && found > 1000);
     assert!(one == open(2) && one == open(16));
+}
+
+#[test]
+fn a_crash_of_what_goes_on_behind_a_crash_recovers_to_a_prefix_too() {
+    let sim = Arc::new(SimDevice::from_image(formatted(3 << 20)));
+    let first = run(&sim, 21, 120);
+    let states: Vec<_> = sim.trace().prefixes().collect();
+    for (state, image) in states.iter().step_by(29) {
+        let prefix = check(image, &first, state.acknowledged, state);
+        let again = Arc::new(SimDevice::from_image(image.clone()));
+        let models = first.models[..=prefix].to_vec();
+        let second = History { models, acknowledged: vec![(0, prefix)] };
+        let second = go_on(&again, second, state.acknowledged as u64, 12);
+        for (late, image) in again.trace().subsets(Sampling { exhaustive: 3, samples: 2, seed: 4 }) {
+            check(&image, &second, late.acknowledged, &(state, &late));
+        }
+    }
+}
+
+/// Commits `blocks` blocks of `fill` under `key(0)`; returns their run.
+fn commit_blocks(store: &Store, blocks: u32, fill: u8, durability: Durability) -> BlockRun {
+    let mut tx = store.begin(Isolation::Snapshot).unwrap();
+    let mut place = tx.reserve(&Request::data(blocks, blocks)).unwrap();
+    let bytes = vec![fill; blocks as usize * BLOCK_SIZE];
+    let sums = vec![crc32c::crc32c(&bytes[..BLOCK_SIZE]); blocks as usize];
+    let run = tx.write_blocks(&mut place, &bytes, &sums).unwrap();
+    tx.put(key(run.start.0), block_value(run, tx.seq(), fill));
+    tx.commit(durability).unwrap();
+    run
+}
+
+#[test]
+fn little_data_goes_with_the_log_and_much_is_flushed() {
+    let sim = Arc::new(SimDevice::from_image(formatted(64 << 20)));
+    let store = Store::open(Arc::clone(&sim) as _, options()).unwrap();
+    let cost = |blocks, durability| {
+        let before = sim.counts();
+        commit_blocks(&store, blocks, 1, durability);
+        let after = sim.counts();
+        (after.durable_writes - before.durable_writes, after.flushes - before.flushes)
+    };
+    assert_eq!(cost(1, Durability::Durable), (1, 0));
+    assert_eq!(cost(16, Durability::Durable), (1, 0));
+    assert_eq!(cost(17, Durability::Durable), (0, 1));
+    assert_eq!(cost(1, Durability::Durable), (1, 0), "all before is durable");
+    assert_eq!(cost(1, Durability::Visible), (0, 0));
+    assert_eq!(cost(1, Durability::Durable), (0, 1), "the frame names the data of another transaction too");
+    assert_eq!(cost(1, Durability::Durable), (1, 0));
+}
+
+#[test]
+fn what_lies_in_the_place_of_carried_blocks_does_not_matter_before_a_checkpoint() {
+    let sim = Arc::new(SimDevice::from_image(formatted(16 << 20)));
+    let store = Store::open(Arc::clone(&sim) as _, options()).unwrap();
+    let runs = [(1, 3), (2, 4), (3, 1), (2, 5)]
+        .map(|(blocks, fill)| commit_blocks(&store, blocks, fill, Durability::Durable));
+    let found = content(&store);
+    std::mem::forget(store);
+    let zeros = [0; 3 * BLOCK_SIZE];
+    runs.iter()
+        .for_each(|run| sim.write_at(&zeros[..run.bytes() as usize], run.start.byte_offset()).unwrap());
+    let options = |mode| Options { mode, ..options() };
+    let reader = Store::open(Arc::clone(&sim) as _, options(Mode::Read)).unwrap();
+    assert_eq!((content(&reader), reader.recovery().carried_blocks), (found.clone(), 8));
+    // A read that begins and ends within runs, and goes over what is not carried.
+    let (first, last) = (runs.iter().map(|run| run.start.0).min(), runs.iter().map(|run| run.end()).max());
+    let (first, last) = (first.unwrap(), last.unwrap());
+    let mut all = vec![0; (last + 2 - first) as usize * BLOCK_SIZE];
+    reader.read_blocks(BlockNo(first), &mut all).unwrap();
+    for skip in 1..all.len() / BLOCK_SIZE - 2 {
+        let mut part = vec![0; all.len() - (skip + 2) * BLOCK_SIZE];
+        reader.read_blocks(BlockNo(first + skip as u64), &mut part).unwrap();
+        assert_eq!(part, all[skip * BLOCK_SIZE..][..part.len()]);
+    }
+    drop(reader);
+    let store = Store::open(Arc::clone(&sim) as _, options(Mode::Write)).unwrap();
+    assert_eq!(content(&store), found);
+    store.checkpoint(Default::default()).unwrap();
+    assert_eq!(content(&store), found);
+    std::mem::forget(store);
+    let beside = Store::open(Arc::clone(&sim) as _, options(Mode::Beside)).unwrap();
+    assert_eq!(content(&beside), found, "the checkpoint alone has all of it");
+}
+
+#[test]
+fn data_that_is_not_what_was_written_is_not_committed_durably() {
+    let sim = Arc::new(SimDevice::from_image(formatted(16 << 20)));
+    let store = Store::open(Arc::clone(&sim) as _, options()).unwrap();
+    let free = store.space_status().free_blocks;
+    let mut tx = store.begin(Isolation::Snapshot).unwrap();
+    let mut place = tx.reserve(&Request::data(1, 1)).unwrap();
+    tx.write_blocks(&mut place, &[1; BLOCK_SIZE], &[0]).unwrap();
+    assert_eq!(tx.commit(Durability::Durable).unwrap_err().code(), "corrupt");
+    assert_eq!(store.space_status().free_blocks, free);
 }

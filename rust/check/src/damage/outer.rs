@@ -9,7 +9,7 @@ use zerocopy::FromBytes;
 use zerocopy::little_endian::{U32, U64};
 
 use super::volume::Volume;
-use super::{Error, Result};
+use super::{Error, Result, sample};
 
 // Superblocks.
 
@@ -121,6 +121,22 @@ pub fn log_holds_a_token(volume: &mut Volume) -> Result<()> {
         let (op, _) = OpHeader::mut_from_prefix(behind).map_err(|_| Error::Lacks("an operation"))?;
         op.key.kind = kinds::CHUNK_TOKEN;
         Ok(())
+    })
+}
+
+pub fn log_carries_other_bytes(volume: &mut Volume) -> Result<()> {
+    sample::log_data(&volume.device)?;
+    volume.edit_last_frame(|records| {
+        let mut at = 0;
+        while let Ok(view) = RecordView::parse(records.get(at..).unwrap_or_default()) {
+            let carried = view.carried().next().map(|carried| at + carried.offset);
+            at += view.encoded_len();
+            if let Some(byte) = carried.and_then(|carried| records.get_mut(carried)) {
+                *byte ^= 1;
+                return Ok(());
+            }
+        }
+        Err(Error::Lacks("blocks in the log"))
     })
 }
 

@@ -103,10 +103,26 @@ fn checkpoint(fs: &Fs) -> Result<()> {
 }
 
 fn run<T>(fs: &Fs, operation: impl FnOnce(&mut FsTx) -> vexfs_fs::Result<T>) -> Result<T> {
+    run_as(fs, Durability::Durable, operation)
+}
+
+fn run_as<T>(
+    fs: &Fs,
+    durability: Durability,
+    operation: impl FnOnce(&mut FsTx) -> vexfs_fs::Result<T>,
+) -> Result<T> {
     let mut tx = fs.begin(&Caller::privileged(0, 0, 0), Isolation::Snapshot)?;
     let result = operation(&mut tx)?;
-    tx.commit(Durability::Durable)?;
+    tx.commit(durability)?;
     Ok(result)
+}
+
+/// Opens the volume, and leaves it with one more transaction in the log, whose record carries its data.
+pub(super) fn log_data(device: &Arc<dyn Device>) -> Result<()> {
+    let fs = Fs::open(Arc::clone(device), options(Sample::Logged))?;
+    run(&fs, |tx| file(tx, "/data/carried", &content(11, 3 * 4096)))?;
+    std::mem::forget(fs);
+    Ok(())
 }
 
 fn file(tx: &mut FsTx, path: &str, bytes: &[u8]) -> vexfs_fs::Result<Ino> {
@@ -184,7 +200,8 @@ fn list(mode: u16) -> Vec<u8> {
     list.map_or_else(Vec::new, |list| list.encode())
 }
 
-/// A little of everything that changes, different in every round.
+/// A little of everything that changes, different in every round. The log carries the data of the first of its two
+/// transactions, and names that of the second.
 pub fn change(fs: &Fs, round: u64) -> Result<()> {
     run(fs, |tx| {
         file(tx, &format!("/special/round {round}"), &content(round, 300))?;
@@ -198,14 +215,15 @@ pub fn change(fs: &Fs, round: u64) -> Result<()> {
         }
         Ok(())
     })?;
-    run(fs, |tx| {
+    run_as(fs, Durability::Visible, |tx| {
         let blocks = file(tx, &format!("/data/round {round}"), &content(300 + round, 6 * 4096))?;
         tx.setxattr(blocks, b"user.round", format!("{round}").as_bytes(), XattrMode::Set)?;
         if let Some(old) = round.checked_sub(2) {
             tx.unlink_path(format!("/data/round {old}").as_bytes())?;
         }
         Ok(())
-    })
+    })?;
+    Ok(fs.store().sync().map_err(vexfs_fs::Error::from)?)
 }
 
 impl From<vexfs_fs::Error> for Error {

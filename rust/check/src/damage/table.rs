@@ -32,6 +32,7 @@ damages! {
     outer::transaction_out_of_order on Logged finds [302];
     outer::log_names_static_blocks on Logged finds [302];
     outer::log_holds_a_token on Logged finds [302];
+    outer::log_carries_other_bytes on Logged finds [302];
 
     outer::retention_damaged on Retained finds [401];
     outer::dead_list_damaged on Retained finds [402];

@@ -80,7 +80,14 @@ fn a_frame_reads_back_and_notices_every_wrong_field() {
 }
 
 /// What a record holds, read through its view.
-type Contents = (Vec<(Key, Option<Vec<u8>>)>, Vec<SetRun>, Vec<FreeRun>, Vec<Ino>, Vec<Ino>);
+type Contents = (
+    Vec<(Key, Option<Vec<u8>>)>,
+    Vec<SetRun>,
+    Vec<FreeRun>,
+    Vec<Ino>,
+    Vec<Ino>,
+    Vec<(BlockRun, u32, Vec<u8>)>,
+);
 
 fn contents(view: &RecordView) -> Contents {
     let ops = view.ops().map(|op| (op.key, op.value.map(<[u8]>::to_vec))).collect();
@@ -90,6 +97,7 @@ fn contents(view: &RecordView) -> Contents {
         view.frees().collect(),
         view.inode_sets().collect(),
         view.inode_frees().collect(),
+        view.carried().map(|run| (run.run, run.crc, run.bytes.to_vec())).collect(),
     )
 }
 
@@ -105,6 +113,7 @@ fn built(contents: &Contents) -> Vec<u8> {
     contents.2.iter().for_each(|free| record.free(*free));
     contents.3.iter().for_each(|ino| record.set_inode(*ino));
     contents.4.iter().for_each(|ino| record.free_inode(*ino));
+    contents.5.iter().for_each(|(run, crc, bytes)| record.carry(*run, *crc, bytes));
     record.finish()
 }
 
@@ -118,7 +127,11 @@ fn a_record() -> impl Strategy<Value = Contents> {
     let free = (run(), any::<u64>()).prop_map(|(run, birth)| FreeRun { run, birth: Seq(birth) });
     let inos = || vec(any::<u64>().prop_map(Ino), 0..4);
     let op = (key(), prop::option::of(vec(any::<u8>(), 0..40)));
-    (vec(op, 0..6), vec(set, 0..4), vec(free, 0..4), inos(), inos())
+    let carried = (any::<u64>(), any::<u8>(), 0..3_u32).prop_map(|(start, fill, len)| {
+        let bytes = std::vec![fill; len as usize * BLOCK_SIZE];
+        (BlockRun::new(start, len), redo::digest_of(&bytes), bytes)
+    });
+    (vec(op, 0..6), vec(set, 0..4), vec(free, 0..4), inos(), inos(), vec(carried, 0..3))
 }
 
 /// Sorted items that fit one leaf.
@@ -164,6 +177,8 @@ proptest! {
         bytes.extend(behind);
         let view = RecordView::parse(&bytes).unwrap();
         prop_assert_eq!((view.encoded_len(), view.seq()), (len, Seq(seq)));
+        prop_assert!(view.carried().all(|run| run.is_whole() && &bytes[run.offset..][..run.bytes.len()] == run.bytes));
+        prop_assert_eq!(view.taken().count(), contents.1.len() + contents.5.len());
         prop_assert_eq!(self::contents(&view), contents);
     }
 
