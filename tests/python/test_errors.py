@@ -247,7 +247,7 @@ def test_offsets_past_16_tib(vol):
             assert (caught.value.code, caught.value.errno) == ("file_too_large", errno.EFBIG)
         with pytest.raises(vexfs.Error):
             file.truncate((1 << 44) + 1)
-        file.truncate((1 << 44))
+        file.truncate(1 << 44)
     assert vol.stat("/f").st_size == 1 << 44
     assert vol.statvfs().f_bfree > 0
 

@@ -20,6 +20,14 @@ pub trait Read {
 
     /// The moment that is read.
     fn seq(&self) -> Seq;
+
+    /// To be called before blocks are read that only this reader knows of: those that a transaction took.
+    ///
+    /// # Errors
+    /// The device.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// An iterator over items; after an error it ends.

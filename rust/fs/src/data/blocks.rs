@@ -96,6 +96,21 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Hands a few blocks with what lies in `source` from `at` on to `work`, and the checksum of each.
+pub(crate) fn with_filled<T>(
+    source: &Source<'_>,
+    at: u64,
+    blocks: usize,
+    work: impl FnOnce(&[u8], Vec<u32>) -> Result<T>,
+) -> Result<T> {
+    with_scratch(blocks, |bytes| {
+        source.copy_to(at, bytes);
+        let mut sums = vec![0; blocks];
+        sums::of_blocks(bytes, &mut sums);
+        work(bytes, sums)
+    })
+}
+
 /// Fills the run with what lies in `source` from `at` on; returns the checksum of each block.
 pub(crate) fn write(store: &Store, run: BlockRun, source: &Source<'_>, at: u64) -> Result<Vec<u32>> {
     let mut sums = vec![0; run.len as usize];

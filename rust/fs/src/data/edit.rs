@@ -78,10 +78,15 @@ pub(crate) fn replace(
     if let Some(first) = pieces.first_mut() {
         join(tx, ino, first, left)?;
     }
+    put(tx, ino, &pieces);
+    Ok(lost)
+}
+
+/// Puts `pieces` where the file has nothing.
+pub(crate) fn put(tx: &mut Tx, ino: Ino, pieces: &[Piece]) {
     for piece in pieces {
         tx.put(extents::key(ino, piece.at), piece.encode());
     }
-    Ok(lost)
 }
 
 /// Makes `piece` take up what is `left` of it, and what is left of that, as far as it goes.

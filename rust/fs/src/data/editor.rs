@@ -79,6 +79,25 @@ impl<'a> Editor<'a> {
 
     /// Puts what `source` has into these blocks of the file.
     pub fn place(&mut self, range: Range<u64>, source: &Source<'_>) -> Result<()> {
+        self.by_chunks(range, source, Self::replace)
+    }
+
+    /// As [`Editor::place`] for a file that has no extents, so that there is nothing to look for.
+    pub fn place_anew(&mut self, range: Range<u64>, source: &Source<'_>) -> Result<()> {
+        self.by_chunks(range, source, |editor, _, pieces| {
+            editor.gained += pieces.iter().map(|piece| u64::from(piece.run.len)).sum::<u64>();
+            edit::put(&mut editor.tx.store, editor.ino, &pieces);
+            Ok(())
+        })
+    }
+
+    /// Writes what `source` has, and hands the pieces of each chunk to `put`.
+    fn by_chunks(
+        &mut self,
+        range: Range<u64>,
+        source: &Source<'_>,
+        put: impl Fn(&mut Self, Range<u64>, SmallVec<[Piece; 2]>) -> Result<()>,
+    ) -> Result<()> {
         let mut at = range.start;
         while at < range.end {
             let end = range.end.min((at / CHUNK_BLOCKS + 1) * CHUNK_BLOCKS);
@@ -87,15 +106,28 @@ impl<'a> Editor<'a> {
             while next < end {
                 let mut reserved = self.reserve(next, end - next, range.end - next)?;
                 let run = reserved.run();
-                let sums = blocks::write(&self.store, run, source, (next - range.start) * BLOCK)?;
-                self.tx.store.place(&mut reserved, run.len, Some(&sums))?;
+                let sums = self.fill(&mut reserved, source, (next - range.start) * BLOCK)?;
                 pieces.push(Piece { at: next, run, birth: self.tx.store.seq(), sums: Some(sums) });
                 next += u64::from(run.len);
             }
-            self.replace(at..end, pieces)?;
+            put(self, at..end, pieces)?;
             at = end;
         }
         Ok(())
+    }
+
+    /// Fills all of `to` with what lies in `source` from `skip` on; returns the checksum of each block.
+    fn fill(&mut self, to: &mut Reservation, source: &Source<'_>, skip: u64) -> Result<Vec<u32>> {
+        let run = to.run();
+        if run.len as usize > blocks::BATCH {
+            let sums = blocks::write(&self.store, run, source, skip)?;
+            self.tx.store.place(to, run.len, Some(&sums))?;
+            return Ok(sums);
+        }
+        blocks::with_filled(source, skip, run.len as usize, |bytes, sums| {
+            self.tx.store.write_blocks(to, bytes, &sums)?;
+            Ok(sums)
+        })
     }
 
     /// Puts preallocated blocks where the file has none in this range, which lies within one chunk; `coming` is how

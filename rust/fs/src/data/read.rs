@@ -52,6 +52,9 @@ pub(crate) fn read<R: Read>(
         at = end;
     }
     rest.fill(0);
+    if !wanted.is_empty() {
+        from.settle()?;
+    }
     blocks::read(store, ino, wanted)?;
     if let Some((at, value)) = tail {
         tail::overlay(&value, at, bytes.start, into);

@@ -57,7 +57,7 @@ impl Editor<'_> {
     /// Makes `data` all that the file has.
     pub fn write_all(mut self, data: &[u8]) -> Result<()> {
         let blocks = self.begin_anew(data)?;
-        self.place(0..blocks, &Source::new(data))?;
+        self.place_anew(0..blocks, &Source::new(data))?;
         self.own(data.len() as u64);
         Ok(())
     }
