@@ -1,7 +1,8 @@
 """Durable commits: each client makes one change at a time and waits until it is on the device.
 
-The floor is a raw append to a file whose blocks are written already, by the better of two ways: O_DIRECT and O_DSYNC
-in whole blocks, or a write through the page cache and fdatasync. From Rust the store below the files is measured, one
+The floor is a raw append to a file whose blocks are written already: a write through the page cache, and fdatasync.
+Beside it stands, without a bar, what the disk does at best: the same with O_DIRECT and O_DSYNC, in whole blocks. From
+Rust the store below the files is measured, one
 value under a new key, beside redb and fjall in the same program; from Python a new file by `write_bytes`, beside a new
 row of SQLite (WAL, synchronous=FULL) and a new key of LMDB.
 """
@@ -159,8 +160,9 @@ def run(bench: Bench) -> None:
         others = {name.split()[0]: rate for name, rate in native.items() if name.endswith(f" {size} 1")}
         stores = {name: rate for name, rate in (others | python).items() if name != "vexfs" and "raw" not in name}
         for language, rates in (("Rust", others), ("Python", python)):
-            ours, floor = rates["vexfs"], max(rates["raw-dsync"], rates["raw-fdatasync"])
-            bench.beside(f"{text} from {language}, one client", ours, "/s", "raw", floor, 1)
+            ours = rates["vexfs"]
+            bench.beside(f"{text} from {language}, one client", ours, "/s", "raw fdatasync", rates["raw-fdatasync"], 1)
+            bench.note(f"{text} from {language}, one client", ours, "/s", "raw O_DSYNC", rates["raw-dsync"])
             if bench.compare:
                 best = max(stores, key=lambda name: stores[name])
                 for name in sorted(stores, key=lambda name: -stores[name]):
