@@ -6,6 +6,7 @@
 mod buffer;
 mod error;
 pub mod file;
+mod huge;
 mod image;
 mod map;
 mod memory;
@@ -16,6 +17,7 @@ mod sys;
 pub use buffer::AlignedBuf;
 pub use error::{Error, Holder, Result};
 pub use file::{Access, FileDevice};
+pub use huge::HugeBuf;
 pub use image::Image;
 pub use map::Map;
 pub use memory::MemoryDevice;

@@ -65,7 +65,7 @@ pub(crate) fn judge<'a>(
         | Some(Reason::Format(
             FormatError::BadMagic { .. } | FormatError::WrongVolume { .. } | FormatError::Misdirected { .. },
         )) => Ending::Clean,
-        Some(reason @ (Reason::NotNext | Reason::Format(FormatError::BadChecksum { .. }))) => {
+        Some(reason @ (Reason::NotNext | Reason::Data | Reason::Format(FormatError::BadChecksum { .. }))) => {
             Ending::Cut { lsn, reason }
         }
         Some(reason) => Ending::Damage { lsn, reason },

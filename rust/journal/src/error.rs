@@ -107,7 +107,7 @@ pub enum Reason {
     /// Every byte of the frame is as it was written, but its records are none.
     #[error("the frame is whole, but its records are not: {0}")]
     Record(vexfs_format::Error),
-    /// The store found that the data named by the frame is not what was written.
+    /// The data named by the frame is not what was written: see [`ScanOptions::until`](crate::ScanOptions::until).
     #[error("the data of the frame is not what was written")]
     Data,
     /// A later frame says that everything up to it had been durable.

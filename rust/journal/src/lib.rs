@@ -27,7 +27,7 @@ pub use options::{Options, Start};
 pub use position::{MIN_LOG, Position, Region};
 pub use region::{beyond, format, rewrite};
 pub use room::Class;
-pub use scan::{Record, Scan, ScanFrom, ScanOptions, scan};
+pub use scan::{Record, Scan, ScanFrom, ScanOptions, scan, scan_in_parts};
 pub use stats::{Counters, Stats};
 pub use vexfs_format::frame::Frame;
 pub use view::LogMap;

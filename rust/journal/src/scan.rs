@@ -19,6 +19,11 @@ use crate::view::LogMap;
 
 /// Bytes of frames that one task verifies.
 const TASK_BYTES: u64 = 1 << 20;
+/// Bytes that are asked for at once.
+const PREFETCH: u64 = 2 << 20;
+/// How far ahead of the headers the log is asked for: enough to keep a device busy. What lies behind the end of the
+/// log is looked at anyway, see [`ScanOptions::look_ahead`].
+const PREFETCH_AHEAD: u64 = 8 << 20;
 
 /// How a log is read.
 #[derive(Clone, Debug)]
@@ -30,11 +35,13 @@ pub struct ScanOptions {
     /// How far behind the end to look for frames that tell damage from a crash. It is looked farther while
     /// there are some. A checker takes `u64::MAX`.
     pub look_ahead: u64,
+    /// Where to end: at the first frame whose data is known not to be what was written.
+    pub until: Lsn,
 }
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { workers: 0, parallel_bytes: 2 << 20, look_ahead: 64 << 20 }
+        Self { workers: 0, parallel_bytes: 2 << 20, look_ahead: 64 << 20, until: Lsn(u64::MAX) }
     }
 }
 
@@ -108,16 +115,6 @@ impl<T> Scan<T> {
         }
         index.checked_sub(1).and_then(|last| self.frames.get(last)).map_or(self.start, Position::after)
     }
-
-    /// Cuts the log before frame `index`, whose data is not what was written. What `parts` holds of it and later
-    /// frames is the caller's to drop, by position.
-    pub fn cut_before(&mut self, index: usize) {
-        if index < self.frames.len() {
-            self.end = self.position_of(index);
-            self.frames.truncate(index);
-            self.ending = Ending::Cut { lsn: self.end.lsn, reason: Reason::Data };
-        }
-    }
 }
 
 /// Reads the log of `device` in `region`. `decode` is called for every record in turn, in parallel for parts of
@@ -129,6 +126,18 @@ pub fn scan<T: Default + Send>(
     options: &ScanOptions,
     decode: impl Fn(&mut T, &Record<'_>) + Sync,
 ) -> Result<Scan<T>> {
+    scan_in_parts(device, region, from, options, decode, |_| ())
+}
+
+/// As [`scan`]; `finish` is called for each part once all its records were decoded, by the thread that did it.
+pub fn scan_in_parts<T: Default + Send>(
+    device: &dyn Device,
+    region: Region,
+    from: ScanFrom,
+    options: &ScanOptions,
+    decode: impl Fn(&mut T, &Record<'_>) + Sync,
+    finish: impl Fn(&mut T) + Sync,
+) -> Result<Scan<T>> {
     region.check(device)?;
     let start = from.position;
     let Region { offset, bytes } = region;
@@ -137,13 +146,27 @@ pub fn scan<T: Default + Send>(
         return Err(Error::BadRegion { offset, bytes, reason: "the checkpoint's position in it is none" });
     };
     let log = LogMap::new(device.map(offset, bytes)?, region);
-    let mut hop = Hop { log: &log, volume: from.volume, position: start, limit, mark: None, stop: None };
-    let reader =
-        Reader { log: &log, decode, failed: AtomicUsize::new(usize::MAX), done: Mutex::new(Vec::new()) };
+    let mut hop = Hop {
+        log: &log,
+        volume: from.volume,
+        position: start,
+        limit,
+        until: options.until,
+        asked: start.lsn.0,
+        mark: None,
+        stop: None,
+    };
+    let reader = Reader {
+        log: &log,
+        decode,
+        finish,
+        failed: AtomicUsize::new(usize::MAX),
+        done: Mutex::new(Vec::new()),
+    };
     reader.run(&mut hop, options)?;
     let (mark, stop) = (hop.mark, hop.stop);
     let position = hop.position;
-    let (frames, parts, failure) = reader.finish();
+    let (frames, parts, failure) = reader.into_parts();
     let (end, stop) = match failure {
         Some(reason) => (frames.last().map_or(start, Position::after), Some(reason)),
         None => (position, stop),
@@ -179,6 +202,10 @@ struct Hop<'a> {
     position: Position,
     /// No frame ends behind: the log would have come round to its own beginning.
     limit: u64,
+    /// The data of the frame here is not what was written.
+    until: Lsn,
+    /// Up to where the log was asked for.
+    asked: u64,
     /// The mark that lies where it stopped.
     mark: Option<Frame>,
     /// Why it stopped; `None` while it has not, or if the log is full to the last byte.
@@ -188,9 +215,13 @@ struct Hop<'a> {
 impl Hop<'_> {
     fn try_next(&mut self) -> std::result::Result<Option<Frame>, Reason> {
         let position = self.position;
+        if position.lsn >= self.until {
+            return Err(Reason::Data);
+        }
         if position.lsn.0 >= self.limit {
             return Ok(None);
         }
+        self.prefetch();
         let frame = Frame::parse(self.log.from(position.lsn), self.volume, position.lsn)?;
         position.check_next(&frame, self.log.region())?;
         if frame.end().0 > self.limit {
@@ -202,6 +233,16 @@ impl Hop<'_> {
         }
         self.position = Position::after(&frame);
         Ok(Some(frame))
+    }
+
+    fn prefetch(&mut self) {
+        let ahead = self.position.lsn.0.saturating_add(PREFETCH_AHEAD).min(self.limit);
+        while self.asked < ahead {
+            let at = Lsn(self.asked);
+            let len = PREFETCH.min(self.log.region().rest(at));
+            self.log.prefetch(at, len);
+            self.asked = self.asked.saturating_add(len.max(1));
+        }
     }
 
     /// The next frames, as many as one task verifies; none at the end.
@@ -231,15 +272,16 @@ struct Part<T> {
 }
 
 /// Verifies and decodes.
-struct Reader<'a, T, F> {
+struct Reader<'a, T, F, G> {
     log: &'a LogMap,
     decode: F,
+    finish: G,
     /// The first task that found a bad frame: those behind it need not run.
     failed: AtomicUsize,
     done: Mutex<Vec<Part<T>>>,
 }
 
-impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
+impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync, G: Fn(&mut T) + Sync> Reader<'_, T, F, G> {
     fn run(&self, hop: &mut Hop<'_>, options: &ScanOptions) -> Result<()> {
         let mut first = Vec::new();
         let mut bytes = 0;
@@ -295,6 +337,7 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
             value = T::default();
             failure = frames.iter().find_map(|frame| self.decode(frame, &mut value).err()).or(failure);
         }
+        (self.finish)(&mut value);
         self.done.lock().push(Part { index, frames, value, failure });
     }
 
@@ -327,7 +370,7 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync> Reader<'_, T, F> {
     }
 
     /// The frames and parts that count, and what ended them if it was a bad frame.
-    fn finish(self) -> (Vec<Frame>, Vec<T>, Option<Reason>) {
+    fn into_parts(self) -> (Vec<Frame>, Vec<T>, Option<Reason>) {
         let mut done = self.done.into_inner();
         done.sort_unstable_by_key(|part| part.index);
         let (mut frames, mut parts) = (Vec::new(), Vec::new());

@@ -48,6 +48,11 @@ impl LogMap {
         self.from(position).get(..usize::try_from(len).ok()?)
     }
 
+    /// Asks for `len` bytes from a log position to be read soon, as many as lie before the end of the region.
+    pub(crate) fn prefetch(&self, position: Lsn, len: u64) {
+        self.map.prefetch(self.region.place(position), len.min(self.region.rest(position)));
+    }
+
     /// The genuine header that lies at a log position, of whatever lap and volume.
     pub(crate) fn header(&self, position: Lsn) -> Option<Frame> {
         let frame = Frame::parse_anywhere(self.from(position)).ok()?;

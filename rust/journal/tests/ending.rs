@@ -261,8 +261,7 @@ fn a_log_overwritten_since_the_checkpoint_is_damage() {
 fn what_an_epoch_left_behind_its_cut_never_counts() {
     let volume = with_records(20);
     // The crash: frame 10 never reached the device, and none of the later ones knew it to be durable.
-    let mut scan = volume.scan().unwrap();
-    scan.cut_before(10);
+    let scan = volume.scan_until(frame_of(&volume, 10).lsn);
     let session = volume.open(&scan, 8);
     session.log.wait(session.enqueue(11, 200, false).unwrap()).unwrap();
     let (ending, last) = ending(&volume);

@@ -5,15 +5,20 @@
 //! sort that finds runs; then range after range of keys, each gathered from all parts and small enough for a cache.
 //! Both in parallel. Entries have one order, so the result does not depend on the number of workers.
 
-use rayon::prelude::*;
-use vexfs_format::{Key, Lsn};
-use zerocopy::{FromZeros, Immutable, KnownLayout};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Error, Result};
+use parking_lot::Mutex;
+use rayon::prelude::*;
+use vexfs_device::HugeBuf;
+use vexfs_format::{Key, Lsn};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::Result;
 
 /// A key and where the operation on it begins: 64 bits of object, 8 of kind, 64 of offset, 56 of log position, in
 /// this order, so that entries compare as they stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromZeros, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Entry([u64; 3]);
 
@@ -72,17 +77,114 @@ impl PartialOrd for Entry {
     }
 }
 
-/// Sorts all entries into one array, on the pool that this runs in. Of those of a key it has at least the last.
-pub(crate) fn sorted(mut parts: Vec<Vec<Entry>>) -> Result<Vec<Entry>> {
-    parts.par_iter_mut().for_each(|part| {
-        sort(part);
-        keep_last(part);
-    });
-    let bounds = bounds(&parts);
+/// Where workers put their parts: memory in large pieces, each filled by one worker at a time, so that a part costs
+/// neither an allocation of its own nor a fault for each of its pages.
+#[derive(Debug, Default)]
+pub(crate) struct Shelves {
+    /// Those that nobody fills at the moment.
+    shelves: Mutex<Vec<Shelf>>,
+    count: AtomicUsize,
+    /// What parts are made in before they are put on a shelf; warm in a cache.
+    tables: Mutex<Vec<Vec<Entry>>>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    number: usize,
+    bytes: HugeBuf,
+    /// How many entries lie on it.
+    len: usize,
+}
+
+/// A part that was sorted and put on a shelf.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    shelf: usize,
+    start: usize,
+    len: usize,
+}
+
+/// Bytes of a shelf.
+const SHELF: usize = 8 << 20;
+
+impl Shelves {
+    /// An empty part to fill.
+    pub(crate) fn table(&self) -> Vec<Entry> {
+        self.tables.lock().pop().unwrap_or_default()
+    }
+
+    /// Sorts a part, and puts away the last entry of each of its keys.
+    pub(crate) fn put(&self, mut part: Vec<Entry>) -> Result<Place> {
+        sort(&mut part);
+        keep_last(&mut part);
+        let mut shelf = self.shelf(part.len())?;
+        let place = Place { shelf: shelf.number, start: shelf.len, len: part.len() };
+        if let Some(free) =
+            shelf.entries_mut().get_mut(place.start..).and_then(|free| free.get_mut(..place.len))
+        {
+            free.copy_from_slice(&part);
+        }
+        shelf.len += place.len;
+        self.shelves.lock().push(shelf);
+        part.clear();
+        self.tables.lock().push(part);
+        Ok(place)
+    }
+
+    /// A shelf with room for so many entries, to be put back.
+    fn shelf(&self, len: usize) -> Result<Shelf> {
+        if let Some(shelf) = self.shelves.lock().pop_if(|shelf| shelf.entries().len() - shelf.len >= len) {
+            return Ok(shelf);
+        }
+        let bytes =
+            HugeBuf::zeroed(SHELF.max(len * size_of::<Entry>()) / size_of::<Entry>() * size_of::<Entry>())?;
+        Ok(Shelf { number: self.count.fetch_add(1, Ordering::Relaxed), bytes, len: 0 })
+    }
+
+    /// Sorts what lies in these places into one array, on the pool that this runs in. Of the entries of a key it has
+    /// at least the last.
+    pub(crate) fn sorted(self, places: &[Place]) -> Result<Sorted> {
+        let mut shelves = self.shelves.into_inner();
+        shelves.sort_unstable_by_key(|shelf| shelf.number);
+        let part = |place: &Place| {
+            let entries = shelves.get(place.shelf).map(Shelf::entries).unwrap_or_default();
+            entries.get(place.start..).and_then(|rest| rest.get(..place.len)).unwrap_or_default()
+        };
+        let sorted = gathered(&places.iter().map(part).collect::<Vec<_>>());
+        shelves.into_par_iter().for_each(drop);
+        sorted
+    }
+}
+
+impl Shelf {
+    fn entries(&self) -> &[Entry] {
+        <[Entry]>::ref_from_bytes(&self.bytes).unwrap_or_default()
+    }
+
+    fn entries_mut(&mut self) -> &mut [Entry] {
+        <[Entry]>::mut_from_bytes(&mut self.bytes).unwrap_or_default()
+    }
+}
+
+/// Entries in order.
+#[derive(Debug)]
+pub(crate) struct Sorted(HugeBuf);
+
+impl Deref for Sorted {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        <[Entry]>::ref_from_bytes(&self.0).unwrap_or_default()
+    }
+}
+
+/// All entries of sorted parts in one array.
+fn gathered(parts: &[&[Entry]]) -> Result<Sorted> {
+    let bounds = bounds(parts);
     let cuts: Vec<Vec<usize>> = parts.par_iter().map(|part| cuts(part, &bounds)).collect();
-    let total = parts.iter().map(Vec::len).sum();
-    let mut entries = Entry::new_vec_zeroed(total).map_err(|_| Error::NoMemory { keys: total })?;
-    let mut rest = entries.as_mut_slice();
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    let mut bytes = HugeBuf::zeroed(total * size_of::<Entry>())?;
+    let mut rest = <[Entry]>::mut_from_bytes(&mut bytes).unwrap_or_default();
     let mut ranges = Vec::with_capacity(bounds.len() + 1);
     for range in 0..=bounds.len() {
         let pieces: Vec<&[Entry]> =
@@ -92,12 +194,11 @@ pub(crate) fn sorted(mut parts: Vec<Vec<Entry>>) -> Result<Vec<Entry>> {
         rest = behind;
     }
     ranges.into_par_iter().for_each(|(range, pieces)| gather(range, &pieces));
-    parts.into_par_iter().for_each(drop);
-    Ok(entries)
+    Ok(Sorted(bytes))
 }
 
 /// The first keys of all ranges but the first.
-fn bounds(parts: &[Vec<Entry>]) -> Vec<Entry> {
+fn bounds(parts: &[&[Entry]]) -> Vec<Entry> {
     let mut samples: Vec<Entry> =
         parts.iter().flat_map(|part| part.iter().step_by(SAMPLE)).copied().collect();
     sort(&mut samples);
@@ -177,6 +278,12 @@ mod tests {
             .prop_map(|(object, kind, offset)| Key::new(object, kind, offset))
     }
 
+    fn sorted(parts: Vec<Vec<Entry>>) -> Sorted {
+        let shelves = Shelves::default();
+        let places: Vec<Place> = parts.into_iter().map(|part| shelves.put(part).unwrap()).collect();
+        shelves.sorted(&places).unwrap()
+    }
+
     /// What is left of entries when only the last of each key counts.
     fn last_of_each(entries: &[Entry]) -> Vec<Entry> {
         let mut entries = entries.to_vec();
@@ -219,7 +326,7 @@ mod tests {
             let mut expected = parts.concat();
             expected.sort_unstable();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(1 + (seed % 3) as usize).build().unwrap();
-            let found = pool.install(|| sorted(parts)).unwrap();
+            let found = pool.install(|| sorted(parts));
             prop_assert!(found.is_sorted());
             prop_assert_eq!(last_of_each(&found), last_of_each(&expected));
         }
@@ -230,7 +337,7 @@ mod tests {
         let parts = (0..20_u64).map(|part| {
             (0..5000).map(|each| Entry::new(Key::new(7, 1, each % 2), Lsn(part * 5000 + each))).collect()
         });
-        let found = sorted(parts.collect()).unwrap();
+        let found = sorted(parts.collect());
         assert_eq!(found.len(), 40);
         assert_eq!(
             last_of_each(&found).iter().map(Entry::position).collect::<Vec<_>>(),

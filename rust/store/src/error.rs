@@ -93,12 +93,6 @@ pub enum Error {
         /// Its reason.
         reason: String,
     },
-    /// There is not enough memory for what the log holds.
-    #[error("there is no memory for the {keys} changes in the log: free some and open the volume again")]
-    NoMemory {
-        /// How many changes.
-        keys: usize,
-    },
     /// No checkpoint descriptor is valid.
     #[error("no checkpoint of the volume can be read ({reason}): run `vexfs fsck`")]
     NoCheckpoint {
@@ -187,7 +181,6 @@ impl Error {
             Self::UnknownFeatures { .. } => "unknown_features",
             Self::Random { .. } => "no_random",
             Self::Threads { .. } => "no_threads",
-            Self::NoMemory { .. } => "no_memory",
             Self::NoCheckpoint { .. } => "no_checkpoint",
             Self::LogDamaged { .. } => "log_damaged",
             Self::CheckpointLost { .. } => "checkpoint_lost",

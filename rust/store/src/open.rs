@@ -14,7 +14,7 @@ use vexfs_tree::{NodeCache, Reader, Root, TreeCounts};
 use crate::checkpoint::{Checkpoints, Pending, write_descriptor};
 use crate::commit::Commits;
 use crate::deferred::Deferred;
-use crate::memtable::freed_blocks;
+use crate::memtable::{SpaceChanges, freed_blocks};
 use crate::options::{FormatOptions, Mode, Options};
 use crate::pinned::Pinned;
 use crate::readers::Readers;
@@ -73,8 +73,11 @@ impl Store {
             writer: None,
         };
         if inner.options.mode != Mode::Beside {
-            let recovered = recover(&*inner.device, &inner.geometry, volume, &newest, &inner.options)?;
-            inner.take_over(recovered, newest, writable)?;
+            let space =
+                |changes: &SpaceChanges| writable.then(|| inner.open_space(&newest, changes)).transpose();
+            let (recovered, space) =
+                recover(&*inner.device, &inner.geometry, volume, &newest, &inner.options, space)?;
+            inner.take_over(recovered, newest, space)?;
         }
         Ok(Self::new(Arc::new(inner)))
     }
@@ -82,20 +85,22 @@ impl Store {
 
 impl Inner {
     /// Makes what was recovered the store's state and, to write, the beginning of a new epoch of the log.
-    fn take_over(&mut self, mut recovered: Recovered, newest: Descriptor, writable: bool) -> Result<()> {
+    fn take_over(
+        &mut self,
+        mut recovered: Recovered,
+        newest: Descriptor,
+        space: Option<Space>,
+    ) -> Result<()> {
         let frozen = recovered.run.take().map(Frozen::Run);
         let state = State { active: Arc::default(), frozen: frozen.clone(), root: root_of(&newest) };
         self.state = ArcSwap::from_pointee(state);
         self.unique = Arc::new(AtomicU64::new(recovered.unique_high));
         self.visible = AtomicU64::new(recovered.last.0);
         self.report = recovered.report.clone();
-        if !writable {
-            return Ok(());
-        }
+        let Some(space) = space else { return Ok(()) };
         let volume = self.superblock.volume();
         write_descriptor(&*self.device, &self.geometry, volume, &newest)?;
         recovered.prove(&*self.device)?;
-        let space = self.open_space(&newest, &recovered)?;
         let start = Start {
             volume,
             epoch: epoch(recovered.end.epoch)?,
@@ -142,7 +147,7 @@ impl Inner {
 
     /// The allocator with everything in use that the log took; what it gave back stays taken until the
     /// checkpoint that says so.
-    fn open_space(&self, newest: &Descriptor, recovered: &Recovered) -> Result<Space> {
+    fn open_space(&self, newest: &Descriptor, changes: &SpaceChanges) -> Result<Space> {
         let volume = self.superblock.volume();
         let space = Space::open(
             Arc::clone(&self.device),
@@ -151,12 +156,8 @@ impl Inner {
             newest.table_side,
             newest.table_crc,
         )?;
-        for run in &recovered.space.set {
-            space.mark_busy(*run)?;
-        }
-        for ino in &recovered.space.inode_set {
-            space.mark_inode(*ino)?;
-        }
+        space.mark_all_busy(changes.set.iter().copied())?;
+        space.mark_all_inodes(changes.inode_set.iter().copied())?;
         Ok(space)
     }
 }

@@ -13,11 +13,11 @@ use rayon::prelude::*;
 use vexfs_device::Device;
 use vexfs_format::redo::{FreeRun, SetRun, digest_of};
 use vexfs_format::{BlockRun, Descriptor, Geometry, Ino, Lsn, Seq, kinds};
-use vexfs_journal::{Ending, Position, Record, Region, Scan, ScanFrom, ScanOptions};
+use vexfs_journal::{Ending, Position, Record, Region, Scan, ScanFrom, ScanOptions, scan_in_parts};
 
 use crate::admission::Growth;
 use crate::carried::Carried;
-use crate::entries::Entry;
+use crate::entries::{Entry, Place, Shelves};
 use crate::memtable::{Freed, SpaceChanges};
 use crate::options::Options;
 use crate::run::Run;
@@ -76,22 +76,29 @@ pub(crate) struct Recovered {
 /// What a worker makes of its part of the log.
 #[derive(Debug, Default)]
 struct Part {
+    /// Its entries, until they are put away.
     entries: Vec<Entry>,
+    place: Option<Result<Place>>,
+    operations: u64,
     sets: Vec<(Lsn, SetRun)>,
     /// Runs whose bytes lie in the log, at these positions.
     carried: Vec<(BlockRun, Lsn)>,
     /// A position whose record does not carry what its checksum says.
     spoiled: Option<Lsn>,
-    frees: Vec<(Lsn, Seq, FreeRun)>,
-    inode_sets: Vec<(Lsn, Ino)>,
-    inode_frees: Vec<(Lsn, Ino)>,
-    records: Vec<(Lsn, Seq)>,
+    frees: Vec<(Seq, FreeRun)>,
+    inode_sets: Vec<Ino>,
+    inode_frees: Vec<Ino>,
+    transactions: u64,
+    last: Seq,
     value_bytes: u64,
     volatile: bool,
 }
 
 impl Part {
-    fn add(&mut self, record: &Record<'_>) {
+    fn add(&mut self, record: &Record<'_>, shelves: &Shelves) {
+        if self.transactions == 0 {
+            self.entries = shelves.table();
+        }
         let (at, seq) = (record.position, record.view.seq());
         for (position, op) in record.ops() {
             self.entries.push(Entry::new(op.key, position));
@@ -99,26 +106,21 @@ impl Part {
                 self.value_bytes.saturating_add(op.value.map_or(0, |value| value.len() as u64));
             self.volatile |= op.key.kind >= kinds::FIRST_VOLATILE;
         }
+        self.operations += u64::from(record.view.op_count());
         self.sets.extend(record.view.sets().map(|set| (at, set)));
         for (position, run) in record.carried() {
             self.carried.push((run.run, position));
             self.spoiled = self.spoiled.or((!run.is_whole()).then_some(position));
         }
-        self.frees.extend(record.view.frees().map(|free| (at, seq, free)));
-        self.inode_sets.extend(record.view.inode_sets().map(|ino| (at, ino)));
-        self.inode_frees.extend(record.view.inode_frees().map(|ino| (at, ino)));
-        self.records.push((at, seq));
+        self.frees.extend(record.view.frees().map(|free| (seq, free)));
+        self.inode_sets.extend(record.view.inode_sets());
+        self.inode_frees.extend(record.view.inode_frees());
+        self.transactions += 1;
+        self.last = seq;
     }
 
-    fn drop_from(&mut self, end: Lsn) {
-        self.entries.retain(|entry| entry.position() < end);
-        self.sets.retain(|(at, _)| *at < end);
-        self.carried.retain(|(_, at)| *at < end);
-        self.spoiled = self.spoiled.filter(|at| *at < end);
-        self.frees.retain(|(at, ..)| *at < end);
-        self.inode_sets.retain(|(at, _)| *at < end);
-        self.inode_frees.retain(|(at, _)| *at < end);
-        self.records.retain(|(at, _)| *at < end);
+    fn finish(&mut self, shelves: &Shelves) {
+        self.place = Some(shelves.put(std::mem::take(&mut self.entries)));
     }
 }
 
@@ -134,27 +136,41 @@ impl Clock {
     }
 }
 
-/// Replays the log behind `checkpoint`, in memory.
-pub(crate) fn recover(
+/// Replays the log behind `checkpoint`, in memory. While its entries are sorted, `beside` makes what it likes of the
+/// bitmap changes.
+pub(crate) fn recover<S: Send>(
     device: &dyn Device,
     geometry: &Geometry,
     volume: u64,
     checkpoint: &Descriptor,
     options: &Options,
-) -> Result<Recovered> {
+    beside: impl FnOnce(&SpaceChanges) -> Result<S> + Send,
+) -> Result<(Recovered, S)> {
     let mut clock = Clock { last: Instant::now(), phases: Vec::new() };
     let position = Position { lsn: checkpoint.lsn, crc: checkpoint.chain_crc, epoch: checkpoint.epoch };
     let from = ScanFrom { volume, position, checkpoint: checkpoint.id };
     let workers = options.workers.unwrap_or_else(default_workers).max(1);
-    let scanning = ScanOptions { workers, ..ScanOptions::default() };
-    let mut scan = vexfs_journal::scan(device, region(geometry), from, &scanning, Part::add)?;
-    scan.log.map().check()?;
+    let read = |until| {
+        let shelves = Shelves::default();
+        let scanning = ScanOptions { workers, until, ..ScanOptions::default() };
+        let decode = |part: &mut Part, record: &Record<'_>| part.add(record, &shelves);
+        let finish = |part: &mut Part| part.finish(&shelves);
+        let scan = scan_in_parts(device, region(geometry), from, &scanning, decode, finish)?;
+        scan.log.map().check()?;
+        match &scan.ending {
+            Ending::Damage { lsn, reason } => {
+                Err(Error::LogDamaged { lsn: *lsn, reason: reason.to_string() })
+            }
+            _ => Ok((scan, shelves)),
+        }
+    };
+    let (mut scan, mut shelves) = read(Lsn(u64::MAX))?;
     clock.lap("read log");
-    if let Ending::Damage { lsn, reason } = &scan.ending {
-        return Err(Error::LogDamaged { lsn: *lsn, reason: reason.to_string() });
-    }
     let pool = pool(workers)?;
-    let verified_blocks = pool.install(|| verify_data(device, geometry, &mut scan))?;
+    let (verified_blocks, bad) = pool.install(|| verify_data(device, geometry, &scan))?;
+    if let Some(bad) = bad {
+        (scan, shelves) = read(bad)?;
+    }
     clock.lap("verify data");
     let parts = std::mem::take(&mut scan.parts);
     if parts.iter().any(|part| part.volatile) {
@@ -163,26 +179,22 @@ pub(crate) fn recover(
     if let Some(at) = parts.iter().find_map(|part| part.spoiled) {
         return Err(Error::Corrupt { what: format!("journal: the blocks carried at {at}") });
     }
-    let transactions: u64 = parts.iter().map(|part| part.records.len() as u64).sum();
-    let operations: u64 = parts.iter().map(|part| part.entries.len() as u64).sum();
+    let transactions: u64 = parts.iter().map(|part| part.transactions).sum();
+    let operations: u64 = parts.iter().map(|part| part.operations).sum();
     let growth = Growth {
         keys: operations,
         bytes: parts.iter().map(|part| part.value_bytes).sum(),
         frees: parts.iter().map(|part| part.frees.len() as u64).sum(),
     };
-    let last = parts
-        .iter()
-        .filter_map(|part| part.records.last())
-        .map(|(_, seq)| *seq)
-        .fold(checkpoint.seq, Seq::max);
+    let last = parts.iter().map(|part| part.last).fold(checkpoint.seq, Seq::max);
     let (space, unproved) = space_changes(geometry, &parts, scan.data_durable)?;
     let carried_blocks = parts.iter().flat_map(|part| &part.carried).map(|(run, _)| u64::from(run.len)).sum();
     let carried = Carried::new(parts.iter().flat_map(|part| &part.carried).copied().collect())?;
-    let entries = parts.into_iter().map(|part| part.entries).collect::<Vec<_>>();
-    let log = scan.log.clone();
-    let run = pool
-        .install(|| (transactions > 0).then(|| Run::new(entries, log, carried)).transpose())?
-        .map(Arc::new);
+    let places = parts.into_iter().filter_map(|part| part.place).collect::<Result<Vec<_>>>()?;
+    let sort = || (transactions > 0).then(|| shelves.sorted(&places)).transpose();
+    let (sorted, beside) = pool.install(|| rayon::join(sort, || beside(&space)));
+    let run = sorted?.map(|entries| Arc::new(Run::new(entries, scan.log.clone(), carried)));
+    let beside = beside?;
     clock.lap("sort");
     let report = RecoveryReport {
         clean: transactions == 0 && scan.ending == Ending::Clean,
@@ -201,7 +213,8 @@ pub(crate) fn recover(
         phases: clock.phases,
     };
     let unique_high = checkpoint.unique_high.max(scan.unique_high);
-    Ok(Recovered { run, space, growth, last, unique_high, end: scan.end, report, scan, unproved })
+    let end = scan.end;
+    Ok((Recovered { run, space, growth, last, unique_high, end, report, scan, unproved }, beside))
 }
 
 /// Where on the device the log lies.
@@ -221,29 +234,20 @@ fn pool(workers: usize) -> Result<rayon::ThreadPool> {
         .map_err(|error| Error::Threads { reason: error.to_string() })
 }
 
-/// Cuts the log before the first frame that names data which is not there. Returns the blocks compared.
-fn verify_data(device: &dyn Device, geometry: &Geometry, scan: &mut Scan<Part>) -> Result<u64> {
-    let durable = scan.data_durable;
-    let unproved: Vec<(Lsn, SetRun)> = scan
-        .parts
-        .iter()
-        .flat_map(|part| &part.sets)
-        .filter(|(at, set)| *at >= durable && set.crc.is_some())
-        .copied()
-        .collect();
+/// Compares data that nobody vouches for with its checksums. How many blocks, and where the first frame begins that
+/// names data which is not there.
+fn verify_data(device: &dyn Device, geometry: &Geometry, scan: &Scan<Part>) -> Result<(u64, Option<Lsn>)> {
+    let sets = scan.parts.iter().flat_map(|part| &part.sets);
+    let unproved: Vec<&(Lsn, SetRun)> =
+        sets.filter(|(at, set)| *at >= scan.data_durable && set.crc.is_some()).collect();
     let bad: Vec<Lsn> = unproved
         .par_iter()
         .map(|(at, set)| Ok((!holds(device, geometry, set)?).then_some(*at)))
         .filter_map(Result::transpose)
         .collect::<Result<_>>()?;
-    if let Some(first) = bad.into_iter().min()
-        && let Some(index) = scan.frames.iter().rposition(|frame| frame.lsn <= first)
-    {
-        scan.cut_before(index);
-        let end = scan.end.lsn;
-        scan.parts.iter_mut().for_each(|part| part.drop_from(end));
-    }
-    Ok(unproved.iter().map(|(_, set)| u64::from(set.run.len)).sum())
+    let frame = |at: Lsn| scan.frames.iter().map(|frame| frame.lsn).rfind(|lsn| *lsn <= at);
+    let blocks = unproved.iter().map(|(_, set)| u64::from(set.run.len)).sum();
+    Ok((blocks, bad.into_iter().min().and_then(frame)))
 }
 
 /// Whether the run's blocks hold what the log says.
@@ -278,11 +282,11 @@ fn space_changes(geometry: &Geometry, parts: &[Part], durable: Lsn) -> Result<(S
             check_inside(geometry, *run)?;
             space.set.push(*run);
         }
-        for (_, freed, free) in &part.frees {
+        for (freed, free) in &part.frees {
             space.freed.push(Freed { run: free.run, birth: free.birth, freed: *freed });
         }
-        space.inode_set.extend(part.inode_sets.iter().map(|(_, ino)| *ino));
-        space.inode_freed.extend(part.inode_frees.iter().map(|(_, ino)| *ino));
+        space.inode_set.extend(&part.inode_sets);
+        space.inode_freed.extend(&part.inode_frees);
     }
     Ok((space, unproved))
 }

@@ -11,22 +11,21 @@ use vexfs_format::{BlockNo, Key, Lsn};
 use vexfs_journal::LogMap;
 
 use crate::carried::Carried;
-use crate::entries::{Entry, sorted};
+use crate::entries::{Entry, Sorted};
 use crate::merge::Direction;
 use crate::{Error, Result, Value};
 
 /// See the head of the file.
 #[derive(Debug)]
 pub(crate) struct Run {
-    entries: Vec<Entry>,
+    entries: Sorted,
     log: LogMap,
     carried: Carried,
 }
 
 impl Run {
-    /// Sorts the entries of all parts, in parallel, on the pool that this runs in.
-    pub(crate) fn new(parts: Vec<Vec<Entry>>, log: LogMap, carried: Carried) -> Result<Self> {
-        Ok(Self { entries: sorted(parts)?, log, carried })
+    pub(crate) fn new(entries: Sorted, log: LogMap, carried: Carried) -> Self {
+        Self { entries, log, carried }
     }
 
     /// What the run knows of `key`.

@@ -17,7 +17,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Advice, Mmap, MmapOptions};
 
 const ROWS: usize = 256;
 const TAKEN: usize = 1;
@@ -62,6 +62,12 @@ impl Guarded {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.pages
+    }
+
+    /// Asks the host to begin reading a range. A hint.
+    pub(super) fn prefetch(&self, offset: usize, len: usize) {
+        // What goes wrong here is found out when the pages are read.
+        let _ = self.pages.advise_range(Advice::WillNeed, offset, len);
     }
 
     /// Whether no page had to be replaced.

@@ -67,6 +67,17 @@ impl Map {
         }
     }
 
+    /// Asks the host to begin reading what it does not have in memory of `len` bytes at `offset` of the map: a hint,
+    /// and the way to have more than one read on its way.
+    pub fn prefetch(&self, offset: u64, len: u64) {
+        if let Bytes::Mapped { pages, .. } = &*self.0
+            && let (Ok(offset), Ok(len)) = (usize::try_from(offset), usize::try_from(len))
+            && offset < pages.bytes().len()
+        {
+            pages.prefetch(offset, len.min(pages.bytes().len() - offset));
+        }
+    }
+
     /// Whether the bytes are a copy, which nothing can change.
     #[must_use]
     pub fn is_copy(&self) -> bool {

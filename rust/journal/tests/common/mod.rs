@@ -132,6 +132,11 @@ impl Volume {
         })
     }
 
+    /// What the log holds before a frame whose data is not there.
+    pub fn scan_until(&self, until: Lsn) -> Scan<Found> {
+        self.scan_with(&ScanOptions { workers: 1, until, ..ScanOptions::default() }).unwrap()
+    }
+
     /// Reads the log as recovery does: cut at the first frame whose data is not there, and made durable.
     pub fn recover(&self) -> Scan<Found> {
         let mut scan = self.scan().unwrap();
@@ -141,7 +146,7 @@ impl Volume {
             let good = seqs_of_frame(&scan, index).iter().all(|&seq| self.data_is_there(&scan, seq));
             assert!(good || !must, "frame at {} has lost data that was durable", frame.lsn);
             if !good {
-                scan.cut_before(index);
+                scan = self.scan_until(frame.lsn);
                 break;
             }
         }
