@@ -236,6 +236,7 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     if tx.writes.is_empty() {
         return Ok(tx.view.seq());
     }
+    tx.settle()?;
     let limit = writer.log.max_record();
     let mut prepared = Prepared::new(inner, tx, carried::carries(tx, durability, limit))?;
     if prepared.record_bytes > limit {

@@ -28,6 +28,7 @@ mod recovery;
 mod reservation;
 mod retention;
 mod run;
+mod staged;
 mod state;
 mod stats;
 mod store;

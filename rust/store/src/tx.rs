@@ -12,6 +12,7 @@ use crate::merge::{Direction, Layer, Merge as Merging};
 use crate::read::{Items, Read};
 use crate::readers::Slot;
 use crate::reservation::Reservation;
+use crate::staged::Staged;
 use crate::store::Inner;
 use crate::view::View;
 use crate::writes::{Merge, Placed, Released, Savepoint, Write, WriteSet, merged};
@@ -45,6 +46,7 @@ pub struct Tx {
     pub(crate) observed: Vec<Key>,
     pub(crate) isolation: Isolation,
     pub(crate) removal: bool,
+    staged: Staged,
     pub(crate) done: bool,
     pub(crate) _writer: Slot,
 }
@@ -62,6 +64,7 @@ impl Tx {
             observed: Vec::new(),
             isolation,
             removal: false,
+            staged: Staged::default(),
             done: false,
             _writer: writer,
         })
@@ -105,8 +108,9 @@ impl Tx {
         self.removal = removal;
     }
 
-    /// Writes whole blocks to the front of `to` now and makes them part of the transaction. `checksums` are the
-    /// CRC32C of each block. What is left of the reservation stays with the caller.
+    /// Writes whole blocks to the front of `to` and makes them part of the transaction. `checksums` are the CRC32C of
+    /// each block. What is left of the reservation stays with the caller. Blocks that follow each other reach the
+    /// device together, at the latest when the transaction commits or [`Read::settle`] is called.
     ///
     /// # Errors
     /// The device; an impossible length is [`Error::Corrupt`].
@@ -121,7 +125,7 @@ impl Tx {
             return Err(Error::Corrupt { what: "blocks and checksums differ in number".into() });
         }
         self.writes.place(Placed { run, digest: Some(digest(checksums.iter().copied())) });
-        self.inner().write_data(run, bytes)?;
+        self.staged.add(run, bytes, |run, bytes| self.inner().write_data(run, bytes))?;
         Ok(run)
     }
 
@@ -220,6 +224,7 @@ impl Tx {
     }
 
     fn give_back(&self, released: Released) {
+        self.staged.forget(&released.runs);
         for run in released.runs {
             self.inner().unreserve(run);
         }
@@ -275,6 +280,10 @@ impl Read for Tx {
 
     fn seq(&self) -> Seq {
         self.view.seq()
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.staged.settle(|run, bytes| self.inner().write_data(run, bytes))
     }
 }
 
