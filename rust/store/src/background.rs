@@ -13,6 +13,8 @@ use crate::store::Inner;
 
 /// How often a checkpoint is considered.
 const TICK: Duration = Duration::from_millis(50);
+/// How long one is put off at most when they fail again and again (no space on the host).
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The threads; dropping it stops them and waits for what they are doing.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ impl Background {
     pub(crate) fn start(inner: &Arc<Inner>) -> Self {
         let commit_interval = inner.options.commit_interval;
         let mut last_checkpoint = Instant::now();
+        let mut pause = Pause::new();
         let commits = spawn("vexfs-commit", inner, commit_interval, |inner| {
             if let Some(writer) = &inner.writer
                 && writer.log.stats().queued > 0
@@ -33,8 +36,10 @@ impl Background {
         });
         let checkpoints =
             spawn("vexfs-checkpoint", inner, TICK.min(inner.options.checkpoint_interval), move |inner| {
-                if inner.checkpoint_is_due(last_checkpoint) {
-                    report("checkpoint", inner.checkpoint(Kind::Incremental).map(drop));
+                if pause.is_over() && inner.checkpoint_is_due(last_checkpoint) {
+                    let made = inner.checkpoint(Kind::Incremental);
+                    pause.after(made.is_ok());
+                    report("checkpoint", made.map(drop));
                     last_checkpoint = Instant::now();
                 }
                 report("reclaiming", inner.reclaim().map(drop));
@@ -80,6 +85,27 @@ fn spawn(
     }
 }
 
+/// The time between failures, twice as long after each. Whoever needs room makes a checkpoint without regard to it.
+struct Pause {
+    length: Duration,
+    until: Instant,
+}
+
+impl Pause {
+    fn new() -> Self {
+        Self { length: Duration::ZERO, until: Instant::now() }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    fn after(&mut self, success: bool) {
+        self.length = if success { Duration::ZERO } else { (self.length * 2).clamp(TICK, LONGEST_PAUSE) };
+        self.until = Instant::now() + self.length;
+    }
+}
+
 fn report(what: &str, result: crate::Result<()>) {
     if let Err(error) = result {
         tracing::warn!(%error, "{what} in the background failed");
@@ -98,5 +124,25 @@ impl Inner {
         state.active.bytes() > self.options.memtable_bytes
             || half_log
             || !state.active.is_untouched() && last.elapsed() > self.options.checkpoint_interval
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_that_fail_are_tried_less_and_less_often_until_one_succeeds() {
+        let mut pause = Pause::new();
+        assert!(pause.is_over());
+        let mut before = Duration::ZERO;
+        for _ in 0..20 {
+            pause.after(false);
+            assert!(pause.length > before || pause.length == LONGEST_PAUSE);
+            assert!(!pause.is_over());
+            before = pause.length;
+        }
+        pause.after(true);
+        assert!(pause.is_over());
     }
 }
