@@ -246,6 +246,10 @@ fn recovery_may_crash_at_each_of_its_writes() {
             let found = check(&image, &history, state.acknowledged, &(state, &second));
             assert_eq!(found, prefix, "recovering after a crash of recovery gives the same");
         }
+        for (second, image) in again.trace().subsets(Sampling { exhaustive: 3, samples: 3, seed: 7 }) {
+            let found = check(&image, &history, state.acknowledged, &(state, &second));
+            assert_eq!(found, prefix, "whatever of it was lost");
+        }
     }
 }
 
