@@ -1,5 +1,7 @@
 //! What a volume says about itself, as dictionaries.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use vexfs_format::BLOCK_SIZE;
@@ -79,13 +81,11 @@ pub fn stats<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyD
         Ok((store.stats(), store.journal_stats(), store.space().map(vexfs_space::Space::stats)))
     });
     let (store, journal, space) = found.map_err(|failure| failure.raise(py))?;
-    let per_checkpoint = store.checkpoint_ns.checked_div(store.checkpoints).unwrap_or(0);
     let dict = fields!(PyDict::new(py);
-        commits = store.commits,
-        durable_commits = store.durable_commits,
+        visible_commits = latency(py, &store.visible_commits)?,
+        durable_commits = latency(py, &store.durable_commits)?,
+        checkpoints = latency(py, &store.checkpoints)?,
         conflicts = store.conflicts,
-        checkpoints = store.checkpoints,
-        checkpoint_ms_mean = per_checkpoint as f64 / 1e6,
         memtable_bytes = store.memtable_bytes,
         deferred_blocks = store.deferred_blocks,
         reclaimed_blocks = store.reclaimed_blocks,
@@ -98,6 +98,18 @@ pub fn stats<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyD
         dict.set_item("space", self::space(py, &space)?)?;
     }
     Ok(dict)
+}
+
+/// How often something was done, and how many microseconds it took.
+fn latency<'py>(py: Python<'py>, found: &vexfs_store::Latency) -> PyResult<Bound<'py, PyDict>> {
+    let micros = |elapsed: Duration| elapsed.as_nanos() as f64 / 1e3;
+    Ok(fields!(PyDict::new(py);
+        count = found.count,
+        mean_us = micros(found.mean),
+        median_us = micros(found.median),
+        p99_us = micros(found.p99),
+        longest_us = micros(found.longest),
+    ))
 }
 
 /// What opening had to do.

@@ -79,8 +79,7 @@ impl Inner {
         self.adopt(writer, &mut checkpoints, built);
         drop(checkpoints);
         self.reclaim()?;
-        self.stats.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.stats.checkpoint_ns.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.stats.checkpoints.record(started.elapsed());
         Ok(true)
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use vexfs_format::redo::{FreeRun, RecordBuilder, SetRun};
 use vexfs_format::{BlockRun, Key, Seq};
@@ -236,6 +237,7 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     if tx.writes.is_empty() {
         return Ok(tx.view.seq());
     }
+    let started = Instant::now();
     tx.settle()?;
     let limit = writer.log.max_record();
     let mut prepared = Prepared::new(inner, tx, carried::carries(tx, durability, limit))?;
@@ -255,12 +257,12 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     for run in std::mem::take(&mut prepared.space.returned) {
         inner.unreserve(run);
     }
-    inner.stats.commit(durability);
     let durable = match durability {
         Durability::Durable => writer.log.wait(ticket),
         Durability::Visible => writer.log.relieve(),
     };
     durable.map_err(|error| Refused::Failed(inner.fail(&error)))?;
+    inner.stats.commit(durability, started.elapsed());
     Ok(seq)
 }
 

@@ -16,6 +16,7 @@ mod deferred;
 mod entries;
 mod error;
 mod format;
+mod latency;
 mod memtable;
 mod merge;
 mod open;
@@ -41,6 +42,7 @@ mod writes;
 
 pub use checkpoint::Kind as CheckpointKind;
 pub use error::{Error, Result};
+pub use latency::Latency;
 pub use options::{FormatOptions, Mode, Options};
 pub use read::{Items, Read};
 pub use recovery::RecoveryReport;

@@ -2,32 +2,32 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
+use crate::latency::{Latencies, Latency};
 use crate::tx::Durability;
 
 /// Counters since the store was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    commits: AtomicU64,
-    durable_commits: AtomicU64,
+    visible_commits: Latencies,
+    durable_commits: Latencies,
+    pub(crate) checkpoints: Latencies,
     pub(crate) conflicts: AtomicU64,
-    pub(crate) checkpoints: AtomicU64,
-    pub(crate) checkpoint_ns: AtomicU64,
     pub(crate) reclaimed_blocks: AtomicU64,
 }
 
 /// What [`crate::Store::stats`] tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Transactions committed.
-    pub commits: u64,
-    /// Those among them that waited until they were durable.
-    pub durable_commits: u64,
+    /// Commits that did not wait until they were durable.
+    pub visible_commits: Latency,
+    /// Commits that did.
+    pub durable_commits: Latency,
+    /// Checkpoints.
+    pub checkpoints: Latency,
     /// Transactions refused because of a conflict.
     pub conflicts: u64,
-    /// Checkpoints made.
-    pub checkpoints: u64,
-    /// Time they took, in nanoseconds.
-    pub checkpoint_ns: u64,
     /// Freed blocks that became free for use again.
     pub reclaimed_blocks: u64,
     /// Blocks that were freed and cannot be used yet.
@@ -39,21 +39,20 @@ pub struct StoreStats {
 }
 
 impl Stats {
-    pub(crate) fn commit(&self, durability: Durability) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
-        if durability == Durability::Durable {
-            self.durable_commits.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn commit(&self, durability: Durability, elapsed: Duration) {
+        match durability {
+            Durability::Visible => self.visible_commits.record(elapsed),
+            Durability::Durable => self.durable_commits.record(elapsed),
         }
     }
 
     pub(crate) fn snapshot(&self) -> StoreStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StoreStats {
-            commits: get(&self.commits),
-            durable_commits: get(&self.durable_commits),
+            visible_commits: self.visible_commits.snapshot(),
+            durable_commits: self.durable_commits.snapshot(),
+            checkpoints: self.checkpoints.snapshot(),
             conflicts: get(&self.conflicts),
-            checkpoints: get(&self.checkpoints),
-            checkpoint_ns: get(&self.checkpoint_ns),
             reclaimed_blocks: get(&self.reclaimed_blocks),
             ..StoreStats::default()
         }
