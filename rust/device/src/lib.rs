@@ -62,6 +62,10 @@ pub trait Device: Send + Sync + std::fmt::Debug {
     /// Asks the host to begin writing the range back, so that a later flush finds little to do. A hint.
     fn start_writeback(&self, offset: u64, len: u64);
 
+    /// Asks the host for the room that the range, which is about to be written, will take. What the device holds stays
+    /// as it is. A hint: a host without room says so when the range is written.
+    fn prepare(&self, _offset: u64, _len: u64) {}
+
     /// Gives the range back to the host. Each of its blocks then reads as zeros or as what it held before.
     fn discard(&self, offset: u64, len: u64) -> Result<()>;
 

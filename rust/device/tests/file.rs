@@ -361,6 +361,29 @@ fn a_discard_gives_the_hosts_blocks_back() {
 }
 
 #[test]
+fn preparing_takes_room_on_the_host_and_changes_no_byte() {
+    let (_directory, path) = place();
+    let device = FileDevice::create(&path, LEN, false).unwrap();
+    device.write_at(&[7; 4096], 8192).unwrap();
+    device.prepare(0, LEN);
+    // What the device does not have is not asked for.
+    device.prepare(LEN - 4096, 8192);
+    device.prepare(u64::MAX, 4096);
+    let meta = fs::metadata(&path).unwrap();
+    assert_eq!(meta.len(), LEN);
+    if meta.blocks() < LEN / 512 {
+        println!("skipped: this file system cannot allocate ahead");
+    }
+    let mut bytes = vec![1; LEN as usize];
+    device.read_at(&mut bytes, 0).unwrap();
+    assert!(bytes.iter().enumerate().all(|(at, &byte)| byte == if at / 4096 == 2 { 7 } else { 0 }));
+    drop(device);
+    let before = fs::metadata(&path).unwrap().blocks();
+    FileDevice::open(&path, Access::Read).unwrap().prepare(0, LEN);
+    assert_eq!(fs::metadata(&path).unwrap().blocks(), before);
+}
+
+#[test]
 fn the_hosts_full_disk_has_its_own_code_and_the_device_lives_on() {
     let Some(mount) = TinyDisk::mount() else {
         println!("skipped: cannot mount a tmpfs (needs root)");

@@ -269,6 +269,11 @@ impl Store {
         self.inner.device.start_writeback(run.start.byte_offset(), run.bytes());
     }
 
+    /// Asks the host for the room that these blocks, which are about to be written, will take.
+    pub fn prepare(&self, run: BlockRun) {
+        self.inner.device.prepare(run.start.byte_offset(), run.bytes());
+    }
+
     /// A number that this volume has never handed out and never will again.
     #[must_use]
     pub fn unique(&self) -> u64 {

@@ -199,6 +199,13 @@ impl Device for FileDevice {
         }
     }
 
+    fn prepare(&self, offset: u64, len: u64) {
+        if !self.is_block_device && len > 0 && self.check_write(offset, len).is_ok() {
+            // Blocks that the file has already keep their bytes, others read as zeros as before.
+            let _ = rustix::fs::fallocate(self.fd(), FallocateFlags::KEEP_SIZE, offset, len);
+        }
+    }
+
     fn discard(&self, offset: u64, len: u64) -> Result<()> {
         self.check_write(offset, len)?;
         if len == 0 {

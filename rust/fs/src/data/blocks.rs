@@ -3,8 +3,9 @@
 //! What is written is copied once, and checksummed and written from that copy: whoever changes the source
 //! meanwhile (a shared buffer, mapped memory) cannot make a block that does not match its checksum.
 //!
-//! Work of some size is cut into batches that stay in the cache of a processor from one pass over them to the next,
-//! and that several threads take from one queue.
+//! Work of some size is cut into batches that stay in the cache of a processor from one pass over them to the next.
+//! Those of a large read are a queue that several threads take from. A write is one thread's: hosts let one writer at a
+//! time into a file, and others would only wait for him.
 
 use std::cell::RefCell;
 
@@ -19,7 +20,9 @@ use crate::{Error, Result};
 
 /// Blocks that are handled in one go: small enough to stay in the cache from one pass to the next.
 pub(crate) const BATCH: usize = 32;
-/// From so many bytes on, several threads share the work.
+/// Blocks that are written in one go: a host takes large writes at less cost for each block.
+pub(crate) const WRITE_BATCH: usize = 2 * BATCH;
+/// From so many bytes on, several threads share a read.
 const TOGETHER: usize = 256 << 10;
 
 thread_local! {
@@ -38,29 +41,6 @@ fn with_scratch<T>(blocks: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
         }
         Err(_) => work(&mut vec![0; len]),
     })
-}
-
-/// Does `work` on all batches, which have `bytes` bytes altogether. After an error, what is left is left.
-pub(crate) fn each<T>(
-    store: &Store,
-    bytes: usize,
-    mut batches: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<()> + Sync,
-) -> Result<()> {
-    if bytes < TOGETHER {
-        return batches.try_for_each(work);
-    }
-    let batches = Mutex::new(batches.fuse());
-    let outcome = Mutex::new(Ok(()));
-    store.together(&|| {
-        while outcome.lock().is_ok() {
-            let Some(batch) = batches.lock().next() else { break };
-            if let Err(error) = work(batch) {
-                *outcome.lock() = Err(error);
-            }
-        }
-    });
-    outcome.into_inner()
 }
 
 /// Bytes that are to fill blocks: the parts one behind the other, then zeros.
@@ -114,11 +94,11 @@ pub(crate) fn with_filled<T>(
 /// Fills the run with what lies in `source` from `at` on; returns the checksum of each block.
 pub(crate) fn write(store: &Store, run: BlockRun, source: &Source<'_>, at: u64) -> Result<Vec<u32>> {
     let mut sums = vec![0; run.len as usize];
-    each(store, run.bytes() as usize, sums.chunks_mut(BATCH).enumerate(), |(index, sums)| {
-        let skip = (index * BATCH) as u64;
+    for (index, sums) in sums.chunks_mut(WRITE_BATCH).enumerate() {
+        let skip = (index * WRITE_BATCH) as u64;
         let part = BlockRun { start: BlockNo(run.start.0.saturating_add(skip)), len: sums.len() as u32 };
-        write_batch(store, part, sums, |bytes| source.copy_to(at.saturating_add(skip * BLOCK), bytes))
-    })?;
+        write_batch(store, part, sums, |bytes| source.copy_to(at.saturating_add(skip * BLOCK), bytes))?;
+    }
     Ok(sums)
 }
 
@@ -203,9 +183,23 @@ fn copy(from: &[u8], into: &mut [u8]) {
 
 /// Reads all parts and checks every block of them.
 pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -> Result<()> {
-    let bytes = wanted.iter().map(|wanted| wanted.into.len()).sum();
-    let batches = wanted.into_iter().flat_map(|mut wanted| std::iter::from_fn(move || wanted.split_batch()));
-    each(store, bytes, batches, |batch| batch.read(store, ino))
+    let bytes: usize = wanted.iter().map(|wanted| wanted.into.len()).sum();
+    let mut batches =
+        wanted.into_iter().flat_map(|mut wanted| std::iter::from_fn(move || wanted.split_batch()));
+    if bytes < TOGETHER {
+        return batches.try_for_each(|batch| batch.read(store, ino));
+    }
+    let (batches, outcome) = (Mutex::new(batches.fuse()), Mutex::new(Ok(())));
+    store.together(&|| {
+        // After an error, what is left is left.
+        while outcome.lock().is_ok() {
+            let Some(batch) = batches.lock().next() else { break };
+            if let Err(error) = batch.read(store, ino) {
+                *outcome.lock() = Err(error);
+            }
+        }
+    });
+    outcome.into_inner()
 }
 
 fn verify(store: &Store, ino: Ino, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {

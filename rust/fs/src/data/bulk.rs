@@ -1,5 +1,5 @@
 //! Writing many files at once: their blocks lie one behind the other, whatever file they belong to, and reach the
-//! device in large pieces that several threads copy, checksum and write.
+//! device in large pieces.
 
 use std::collections::HashSet;
 
@@ -70,24 +70,19 @@ fn from_block<'a, 'b>(placed: &'b [Placed<'a>], first: u64) -> &'b [Placed<'a>] 
     placed.get(before..).unwrap_or_default()
 }
 
-fn write(store: &Store, placed: &[Placed<'_>], reserved: &[Reservation], sums: &mut [u32]) -> Result<()> {
-    let mut batches = Vec::new();
-    let (mut rest, mut first) = (sums, 0);
+fn write(store: &Store, placed: &[Placed<'_>], reserved: &[Reservation], mut sums: &mut [u32]) -> Result<()> {
+    let mut first = 0;
     for run in reserved.iter().map(Reservation::run) {
-        let (own, behind) = rest.split_at_mut(rest.len().min(run.len as usize));
-        for (index, sums) in own.chunks_mut(blocks::BATCH).enumerate() {
-            let skip = (index * blocks::BATCH) as u64;
+        let (own, behind) = sums.split_at_mut(sums.len().min(run.len as usize));
+        for (index, sums) in own.chunks_mut(blocks::WRITE_BATCH).enumerate() {
+            let skip = (index * blocks::WRITE_BATCH) as u64;
             let part = BlockRun { start: BlockNo(run.start.0 + skip), len: sums.len() as u32 };
-            batches.push((part, first + skip, sums));
+            blocks::write_batch(store, part, sums, |bytes| fill(placed, first + skip, bytes))?;
         }
         first += u64::from(run.len);
-        rest = behind;
+        sums = behind;
     }
-    let write = |(run, first, sums): (BlockRun, u64, &mut [u32])| {
-        blocks::write_batch(store, run, sums, |bytes| fill(placed, first, bytes))
-    };
-    let bytes = batches.iter().map(|(run, ..)| run.bytes() as usize).sum();
-    blocks::each(store, bytes, batches.into_iter(), write)
+    Ok(())
 }
 
 /// Fills whole blocks with what belongs there, `first` being the first one's number in the sequence.

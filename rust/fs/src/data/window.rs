@@ -20,6 +20,9 @@ const LARGEST: u32 = 2048;
 /// Runs from here on are large: the shortest free run that fits is taken, so that longer ones stay whole.
 const LARGE: u32 = CHUNK_BLOCKS as u32 / 2;
 
+/// Windows from here on (1 MiB) get their room on the host at once: in one piece, and at less cost than at write-back.
+const PREPARED: u32 = CHUNK_BLOCKS as u32;
+
 /// The most blocks that are asked for at once, however much is coming.
 const MOST: u32 = 8192;
 
@@ -91,6 +94,9 @@ impl Left {
         let reserved = reserve(store, blocks.min(MOST), goal.or_else(behind_the_last))?;
         self.last = reserved.run();
         LAST.set(Some(self.last.end()));
+        if ahead == Ahead::Growing && self.last.len >= PREPARED {
+            store.prepare(self.last);
+        }
         Ok(reserved)
     }
 }
