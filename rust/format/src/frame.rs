@@ -25,7 +25,7 @@ pub const FRAME: Structure = Structure::new("journal frame", *b"VexJ", 1);
 /// Bytes of a frame before its records.
 pub const FRAME_HEADER: usize = size_of::<FrameHeader>();
 
-/// Fills the log up to its end, where the next frame did not fit. Has no records.
+/// Fills the log up to its end, where the next frame did not fit, or announces a long one. Has no records.
 pub const FLAG_PAD: u32 = 1;
 /// The first frame of an epoch.
 pub const FLAG_FIRST: u32 = 1 << 1;
@@ -71,8 +71,10 @@ record! {
         104 first_seq: U64,
         /// No number of the volume's supply of unique numbers above this one was given out before this was written.
         112 unique_high: U64,
+        /// Where the frame behind this one ends, if that is a long one, which this one announces; else 0.
+        120 ahead: U64,
         /// Zero.
-        120 spare: [u8; 24],
+        128 spare: [u8; 16],
     }
 }
 
@@ -111,7 +113,13 @@ pub struct Frame {
     pub first_seq: Seq,
     /// See [`FrameHeader::unique_high`].
     pub unique_high: u64,
+    /// See [`FrameHeader::ahead`].
+    pub ahead: Lsn,
 }
+
+/// A frame of more bytes is announced by a frame of one block before it, so that what a damaged header hides is found:
+/// the log goes on within so many bytes of the damage, or where the announcement says.
+pub const LONG_FRAME: u64 = 4 << 20;
 
 /// The bytes of a frame that holds `payload` bytes of records.
 #[must_use]
@@ -230,7 +238,8 @@ impl Frame {
             checkpoint: self.checkpoint.to_le(),
             first_seq: self.first_seq.to_le(),
             unique_high: U64::new(self.unique_high),
-            spare: [0; 24],
+            ahead: self.ahead.to_le(),
+            spare: [0; 16],
         }
     }
 }
@@ -254,6 +263,7 @@ impl From<&FrameHeader> for Frame {
             checkpoint: raw.checkpoint.into(),
             first_seq: raw.first_seq.into(),
             unique_high: raw.unique_high.get(),
+            ahead: raw.ahead.into(),
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Witness<'a> {
     /// One lap behind the beginning.
     pub(crate) limit: u64,
     pub(crate) look_ahead: u64,
+    /// Where a long frame that did not count would have ended, if one was announced.
+    pub(crate) announced: Option<Lsn>,
 }
 
 /// Judges the end of a log that `stop` ended, behind the `accepted` frames.
@@ -57,7 +59,9 @@ pub(crate) fn judge<'a>(
         return Ending::Damage { lsn, reason: Reason::Unreadable(error) };
     }
     let newer = accepted.filter_map(|frame| witness.names_newer(frame)).next();
-    if let Some(reason) = newer.or_else(|| witness.look_ahead()) {
+    if let Some(reason) =
+        newer.or_else(|| witness.look_ahead(lsn)).or_else(|| witness.look_ahead(witness.announced?))
+    {
         return Ending::Damage { lsn, reason };
     }
     match stop {
@@ -73,16 +77,16 @@ pub(crate) fn judge<'a>(
 }
 
 impl Witness<'_> {
-    /// Looks at every place behind the end where a frame may begin.
-    fn look_ahead(&self) -> Option<Reason> {
-        let mut at = self.end.lsn.0;
+    /// Looks at every place from one on where a frame may begin.
+    fn look_ahead(&self, Lsn(mut at): Lsn) -> Option<Reason> {
         let mut until = at.saturating_add(self.look_ahead).min(self.limit);
         while at < until {
             if let Some(frame) = self.genuine(Lsn(at)) {
                 if let Some(reason) = self.names_newer(&frame).or_else(|| self.had_been_durable(&frame)) {
                     return Some(reason);
                 }
-                until = at.saturating_add(self.look_ahead).min(self.limit);
+                let goes_on = frame.end().max(frame.ahead);
+                until = goes_on.0.saturating_add(self.look_ahead).min(self.limit);
             }
             at = at.saturating_add(BLOCK_SIZE as u64);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vexfs_format::frame::FRAME_HEADER;
+use vexfs_format::frame::{FRAME_HEADER, LONG_FRAME};
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
 
 use crate::position::{Position, Region};
@@ -10,7 +10,8 @@ use crate::position::{Position, Region};
 /// How the log writes.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// No frame of more than one transaction is longer, in bytes. Within 8 KiB and a sixteenth of the log.
+    /// No frame of more than one transaction is longer, in bytes. Within 8 KiB and the lesser of a sixteenth of the log
+    /// and 4 MiB.
     pub batch_bytes: u64,
     /// How long a leader waits for others to join it. Zero: not at all; each commit then takes at least a flush,
     /// and those that come meanwhile are the next batch.
@@ -41,7 +42,7 @@ impl Options {
         let blocks = |bytes: u64| (bytes / BLOCK_SIZE as u64).saturating_mul(BLOCK_SIZE as u64);
         let share = |part: u64| blocks(region.bytes.checked_div(part).unwrap_or(0));
         Self {
-            batch_bytes: blocks(self.batch_bytes).min(share(16)).max(2 * BLOCK_SIZE as u64),
+            batch_bytes: blocks(self.batch_bytes).min(share(16)).min(LONG_FRAME).max(2 * BLOCK_SIZE as u64),
             queue_bytes: self.queue_bytes.min(share(8)).max(FRAME_HEADER as u64),
             kept_bytes: blocks(self.kept_bytes).min(share(16)),
             ..self.clone()

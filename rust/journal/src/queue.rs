@@ -6,7 +6,7 @@ use std::mem;
 use vexfs_format::frame::frame_bytes;
 use vexfs_format::{CheckpointId, Lsn, Seq};
 
-use crate::room::Room;
+use crate::room::{Room, frame_cost};
 use crate::stats::Counters;
 
 /// The records of one frame.
@@ -68,7 +68,7 @@ impl Queue {
             batch.data_mark = batch.data_mark.max(data_mark);
             self.room.queue(cost, frame_bytes(batch.payload).saturating_sub(before));
         } else {
-            self.room.queue(cost, frame_bytes(bytes));
+            self.room.queue(cost, frame_cost(bytes));
             self.batches.push(Batch { records: vec![record], payload: bytes, first_seq: seq, data_mark });
         }
     }
@@ -79,7 +79,7 @@ impl Queue {
         let batches = mem::take(&mut self.batches);
         batches
             .into_iter()
-            .map(|batch| Placed { pad: self.room.place(frame_bytes(batch.payload)), batch })
+            .map(|batch| Placed { pad: self.room.place(frame_cost(batch.payload)), batch })
             .collect()
     }
 }

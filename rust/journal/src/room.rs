@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use vexfs_format::frame::{FRAME_HEADER, frame_bytes};
+use vexfs_format::frame::{FRAME_HEADER, LONG_FRAME, frame_bytes};
 use vexfs_format::{BLOCK_SIZE, Lsn};
 
 use crate::error::{Error, Result};
@@ -20,6 +20,14 @@ pub(crate) const MARK_BYTES: u64 = BLOCK_SIZE as u64;
 
 /// No frame is longer, however large the log: its length has 32 bits.
 const FRAME_LIMIT: u64 = 1 << 31;
+
+/// What a frame with so many bytes of records takes, with the block that announces it if it is long.
+pub(crate) const fn frame_cost(payload: u64) -> u64 {
+    match frame_bytes(payload) {
+        long if long > LONG_FRAME => long.saturating_add(BLOCK_SIZE as u64),
+        length => length,
+    }
+}
 
 /// Who asks for log space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +66,9 @@ impl Room {
     /// The most bytes that a record may have: with its frame, a quarter of the log.
     pub(crate) const fn record_max(region: Region) -> u64 {
         let quarter = region.bytes / 4 / BLOCK_SIZE as u64 * BLOCK_SIZE as u64;
-        let frame_max = if quarter < FRAME_LIMIT { quarter } else { FRAME_LIMIT };
-        frame_max.saturating_sub(FRAME_HEADER as u64)
+        let cost_max = if quarter < FRAME_LIMIT { quarter } else { FRAME_LIMIT };
+        let announcement = if cost_max > LONG_FRAME { BLOCK_SIZE } else { 0 };
+        cost_max.saturating_sub(announcement as u64).saturating_sub(FRAME_HEADER as u64)
     }
 
     /// Log that cannot be overwritten.
@@ -79,7 +88,7 @@ impl Room {
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
-        let cost = frame_bytes(bytes);
+        let cost = frame_cost(bytes);
         let kept = if class == Class::Ordinary { self.kept } else { 0 };
         let free = self.free(cost, kept);
         if cost > free {

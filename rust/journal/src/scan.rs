@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use vexfs_device::Device;
-use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME, FRAME_HEADER, Frame};
+use vexfs_format::frame::{FLAG_DATA_FLUSHED, FLAG_MARK, FRAME, FRAME_HEADER, Frame, LONG_FRAME};
 use vexfs_format::redo::{Carried, Op, RecordView};
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
 
@@ -32,8 +32,9 @@ pub struct ScanOptions {
     pub workers: usize,
     /// A log with less than so many bytes of frames is read by one thread.
     pub parallel_bytes: u64,
-    /// How far behind the end to look for frames that tell damage from a crash. It is looked farther while
-    /// there are some. A checker takes `u64::MAX`.
+    /// How far behind the end, and behind a long frame that was announced there, to look for frames that tell damage
+    /// from a crash. It is looked farther while there are some. Damage of `look_ahead - LONG_FRAME` bytes hides none.
+    /// A checker takes `u64::MAX`.
     pub look_ahead: u64,
     /// Where to end: at the first frame whose data is known not to be what was written.
     pub until: Lsn,
@@ -41,7 +42,7 @@ pub struct ScanOptions {
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { workers: 0, parallel_bytes: 2 << 20, look_ahead: 64 << 20, until: Lsn(u64::MAX) }
+        Self { workers: 0, parallel_bytes: 2 << 20, look_ahead: 2 * LONG_FRAME, until: Lsn(u64::MAX) }
     }
 }
 
@@ -179,7 +180,8 @@ pub fn scan_in_parts<T: Default + Send>(
         data_flushed.map_or(known_durable, |frame| known_durable.max(frame.end().min(end.lsn)));
     let newest_checkpoint = said().map(|frame| frame.checkpoint).fold(from.checkpoint, CheckpointId::max);
     let unique_high = said().map(|frame| frame.unique_high).max().unwrap_or(0);
-    let witness = Witness { log: &log, from, end, limit, look_ahead: options.look_ahead };
+    let announced = frames.last().map(|frame| frame.ahead).filter(|ahead| *ahead > end.lsn);
+    let witness = Witness { log: &log, from, end, limit, look_ahead: options.look_ahead, announced };
     let ending = judge(&witness, said(), stop);
     Ok(Scan {
         start,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vexfs_device::{AlignedBuf, Device};
 use vexfs_format::frame::{
-    FLAG_DATA_FLUSHED, FLAG_FIRST, FLAG_MARK, FLAG_PAD, FRAME_HEADER, Frame, frame_bytes,
+    FLAG_DATA_FLUSHED, FLAG_FIRST, FLAG_MARK, FLAG_PAD, FRAME_HEADER, Frame, LONG_FRAME, frame_bytes,
 };
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn};
 
@@ -103,7 +103,19 @@ impl Writer {
 
     /// Writes one frame at the position; durable on return if `last` and nothing else waits for a flush.
     fn write_frame(&mut self, flags: u32, length: u64, batch: &Batch, last: bool) -> Done<()> {
-        let frame = self.fill(flags, length, batch);
+        self.write_frame_ahead(flags, length, batch, last, Lsn(0))
+    }
+
+    /// As [`Writer::write_frame`]; `ahead`: where the next frame ends, if this one announces it.
+    fn write_frame_ahead(
+        &mut self,
+        flags: u32,
+        length: u64,
+        batch: &Batch,
+        last: bool,
+        ahead: Lsn,
+    ) -> Done<()> {
+        let frame = self.fill(flags, length, batch, ahead);
         let offset = self.region.device_offset(frame.lsn);
         let alone = last && self.durable == frame.lsn && self.data_is_durable();
         if alone {
@@ -125,7 +137,7 @@ impl Writer {
     }
 
     /// Puts the frame together in the buffer.
-    fn fill(&mut self, flags: u32, length: u64, batch: &Batch) -> Frame {
+    fn fill(&mut self, flags: u32, length: u64, batch: &Batch, ahead: Lsn) -> Frame {
         self.buffer.clear();
         self.buffer.resize(FRAME_HEADER);
         for record in &batch.records {
@@ -152,6 +164,7 @@ impl Writer {
             checkpoint: self.checkpoint,
             first_seq: batch.first_seq,
             unique_high: self.unique.load(Ordering::Acquire),
+            ahead,
         };
         frame.crc = frame.seal(&mut self.buffer);
         frame
@@ -169,7 +182,13 @@ impl Writer {
         if self.named.saturating_sub(self.covered) > self.data_bytes {
             self.flush()?;
         }
-        self.write_frame(0, frame_bytes(batch.payload), batch, last)?;
+        let length = frame_bytes(batch.payload);
+        if length > LONG_FRAME {
+            let block = BLOCK_SIZE as u64;
+            let ahead = Lsn(self.position.lsn.0.saturating_add(block).saturating_add(length));
+            self.write_frame_ahead(FLAG_PAD, block, &Batch::default(), false, ahead)?;
+        }
+        self.write_frame(0, length, batch, last)?;
         self.counters.records += batch.records.len() as u64;
         self.counters.payload += batch.payload;
         Ok(())
@@ -184,7 +203,7 @@ impl Writer {
         if !fits || self.marked == Some(says) {
             return Ok(());
         }
-        let frame = self.fill(FLAG_MARK, BLOCK_SIZE as u64, &Batch::default());
+        let frame = self.fill(FLAG_MARK, BLOCK_SIZE as u64, &Batch::default(), Lsn(0));
         self.device.write_durable(&self.buffer, self.region.device_offset(frame.lsn))?;
         self.marked = Some(says);
         self.counters.marks += 1;

@@ -7,7 +7,7 @@ mod common;
 use common::{Random, VOLUME, Volume, check_prefix};
 use vexfs_device::sim::{Damage, Fault, Injection, Op};
 use vexfs_device::{AlignedBuf, Device};
-use vexfs_format::frame::{FLAG_FIRST, FLAG_MARK, FRAME_HEADER};
+use vexfs_format::frame::{FLAG_FIRST, FLAG_MARK, FRAME_HEADER, LONG_FRAME};
 use vexfs_format::redo::set_seq;
 use vexfs_format::{BLOCK_SIZE, CheckpointId, Lsn, Seq};
 use vexfs_journal::{Ending, Frame, Reason, ScanOptions, beyond};
@@ -205,6 +205,42 @@ fn a_large_bad_range_is_damage_if_the_log_went_on_behind_it() {
 }
 
 #[test]
+fn a_bad_long_frame_is_damage_if_the_log_went_on_behind_it() {
+    let long = LONG_FRAME + (6 << 20);
+    let volume = Volume::new(64 << 20, 0);
+    let session = volume.open(&volume.recover(), 7);
+    session.commit(1, 100);
+    session.commit(2, long as usize);
+    session.commit(3, 100);
+    session.log.mark().unwrap();
+    let announcement = frame_of(&volume, 1);
+    let frame = frame_of(&volume, 2);
+    assert_eq!((announcement.records, announcement.ahead), (0, frame.end()));
+    assert_eq!(ending(&volume), (Ending::Clean, 3));
+    let look_ahead = ScanOptions::default().look_ahead;
+    assert!(look_ahead > LONG_FRAME && look_ahead < frame.length.into(), "what lies behind is out of sight");
+    // Its header, a byte of it, the announcement: whichever is lost, the next frame is found.
+    for place in [frame.lsn, Lsn(frame.lsn.0 + 5_000_000), announcement.lsn] {
+        let spoiled = volume.after_crash(volume.device.image());
+        spoil(&spoiled, place, 0);
+        assert!(matches!(assert_damage(&spoiled, 1), Reason::WasDurable { .. }));
+    }
+}
+
+#[test]
+fn a_long_frame_that_was_not_durable_is_a_cut() {
+    let volume = Volume::new(64 << 20, 0);
+    let session = volume.open(&volume.recover(), 7);
+    session.commit(1, 100);
+    session.commit(2, (LONG_FRAME + (3 << 20)) as usize);
+    let last = frame_of(&volume, 2);
+    spoil(&volume, last.lsn, 5_000_000);
+    assert_cut(&volume, 1);
+    spoil(&volume, last.lsn, 0);
+    assert_eq!(ending(&volume), (Ending::Clean, 1), "an announcement of nothing is the end");
+}
+
+#[test]
 fn a_flush_that_lied_shows_as_damage() {
     let volume = with_records(3);
     let session = volume.open(&volume.recover(), 8);
@@ -310,6 +346,7 @@ fn forge(volume: &Volume, change: impl FnOnce(&mut Frame), payload: &[u8]) {
         checkpoint: CheckpointId(0),
         first_seq: Seq(0),
         unique_high: 0,
+        ahead: Lsn(0),
     };
     change(&mut frame);
     frame.seal(&mut bytes);

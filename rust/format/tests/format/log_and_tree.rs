@@ -32,6 +32,7 @@ fn frame() -> Frame {
         checkpoint: CheckpointId(8),
         first_seq: Seq(9),
         unique_high: 10,
+        ahead: Lsn(11),
     }
 }
 
