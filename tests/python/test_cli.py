@@ -79,7 +79,7 @@ def test_info_df_stats_checkpoint(cli, filled):
     row = json.loads(cli("df", filled, "--json").out)[0]
     assert row["used_bytes"] + row["available_bytes"] <= row["size_bytes"]
     assert "Use%" in cli("df", filled).out
-    assert "commits" in json.loads(cli("stats", filled, "--json").out)
+    assert "visible_commits" in json.loads(cli("stats", filled, "--json").out)
     assert cli("checkpoint", filled).code == 0
     assert json.loads(cli("checkpoint", filled, "--json").out)["checkpoint"] >= 1
 
