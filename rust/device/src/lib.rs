@@ -6,10 +6,10 @@
 mod buffer;
 mod error;
 pub mod file;
-mod huge;
 mod image;
 mod map;
 mod memory;
+mod pages;
 pub mod sim;
 
 mod sys;
@@ -17,10 +17,10 @@ mod sys;
 pub use buffer::AlignedBuf;
 pub use error::{Error, Holder, Result};
 pub use file::{Access, FileDevice};
-pub use huge::HugeBuf;
 pub use image::Image;
 pub use map::Map;
 pub use memory::MemoryDevice;
+pub use pages::PageBuf;
 pub use sim::SimDevice;
 
 /// Offsets, lengths and buffers that are multiples of this can go past the host's page cache.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rayon::prelude::*;
-use vexfs_device::HugeBuf;
+use vexfs_device::PageBuf;
 use vexfs_format::{Key, Lsn};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -91,7 +91,7 @@ pub(crate) struct Shelves {
 #[derive(Debug)]
 struct Shelf {
     number: usize,
-    bytes: HugeBuf,
+    bytes: PageBuf,
     /// How many entries lie on it.
     len: usize,
 }
@@ -137,7 +137,7 @@ impl Shelves {
             return Ok(shelf);
         }
         let bytes =
-            HugeBuf::zeroed(SHELF.max(len * size_of::<Entry>()) / size_of::<Entry>() * size_of::<Entry>())?;
+            PageBuf::zeroed(SHELF.max(len * size_of::<Entry>()) / size_of::<Entry>() * size_of::<Entry>())?;
         Ok(Shelf { number: self.count.fetch_add(1, Ordering::Relaxed), bytes, len: 0 })
     }
 
@@ -168,7 +168,7 @@ impl Shelf {
 
 /// Entries in order.
 #[derive(Debug)]
-pub(crate) struct Sorted(HugeBuf);
+pub(crate) struct Sorted(PageBuf);
 
 impl Deref for Sorted {
     type Target = [Entry];
@@ -183,7 +183,7 @@ fn gathered(parts: &[&[Entry]]) -> Result<Sorted> {
     let bounds = bounds(parts);
     let cuts: Vec<Vec<usize>> = parts.par_iter().map(|part| cuts(part, &bounds)).collect();
     let total: usize = parts.iter().map(|part| part.len()).sum();
-    let mut bytes = HugeBuf::zeroed(total * size_of::<Entry>())?;
+    let mut bytes = PageBuf::zeroed(total * size_of::<Entry>())?;
     let mut rest = <[Entry]>::mut_from_bytes(&mut bytes).unwrap_or_default();
     let mut ranges = Vec::with_capacity(bounds.len() + 1);
     for range in 0..=bounds.len() {

@@ -1,32 +1,31 @@
-//! Memory for large arrays that are filled once: in huge pages where the host has them, so that touching it costs one
-//! fault for 2 MiB instead of 512.
+//! Memory for large arrays that are filled once.
+//!
+//! In ordinary pages: huge ones make a recovery a third faster on a machine with memory to spare, and three times slower
+//! in a guest whose host has taken back what was free, which has to clear each anew.
 
 use std::ops::{Deref, DerefMut};
 
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 use rustix::io::Errno;
 
 use crate::{Error, Result};
 
 /// Zeros that take memory only as they are touched. Begins at a multiple of the page size.
 #[derive(Debug)]
-pub struct HugeBuf(MmapMut);
+pub struct PageBuf(MmapMut);
 
-impl HugeBuf {
+impl PageBuf {
     /// A buffer of `len` zeros.
     pub fn zeroed(len: usize) -> Result<Self> {
         let failed = |error: std::io::Error| {
             let errno = Errno::from_io_error(&error).unwrap_or(Errno::NOMEM);
             Error::Io { name: "memory".into(), action: format!("hold {len} bytes"), errno }
         };
-        let pages = MmapMut::map_anon(len).map_err(failed)?;
-        // A host without huge pages gives ordinary ones.
-        let _ = pages.advise(Advice::HugePage);
-        Ok(Self(pages))
+        Ok(Self(MmapMut::map_anon(len).map_err(failed)?))
     }
 }
 
-impl Deref for HugeBuf {
+impl Deref for PageBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -34,7 +33,7 @@ impl Deref for HugeBuf {
     }
 }
 
-impl DerefMut for HugeBuf {
+impl DerefMut for PageBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
@@ -47,7 +46,7 @@ mod tests {
     #[test]
     fn it_is_zeros_until_something_is_written() {
         for len in [0, 1, 4096, 5 << 20] {
-            let mut buf = HugeBuf::zeroed(len).unwrap();
+            let mut buf = PageBuf::zeroed(len).unwrap();
             assert_eq!(buf.len(), len);
             assert!(buf.iter().all(|&byte| byte == 0));
             buf.fill(7);
