@@ -88,6 +88,11 @@ impl<S: Sink> Group<S> {
         self.state.lock().check()
     }
 
+    /// Whether somebody is writing, so that what is queued now waits for the next round.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.lock().writer.is_none()
+    }
+
     /// Changes the queue, unless something has failed. What is added belongs to the round returned.
     pub(crate) fn enter<R>(&self, f: impl FnOnce(&mut S::Queue) -> Result<R>) -> Result<(R, Round)> {
         let mut state = self.state.lock();

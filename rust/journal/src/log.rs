@@ -213,6 +213,12 @@ impl Log {
         Room::record_max(self.0.region)
     }
 
+    /// Whether somebody is writing, so that what is queued now shares its flush with what others queue meanwhile.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.0.group.is_busy()
+    }
+
     /// Everything before it is durable.
     #[must_use]
     pub fn durable_lsn(&self) -> Lsn {

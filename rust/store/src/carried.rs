@@ -9,7 +9,7 @@
 use vexfs_device::{AlignedBuf, Device};
 use vexfs_format::redo::digest_of;
 use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Lsn};
-use vexfs_journal::LogMap;
+use vexfs_journal::{Log, LogMap};
 
 use crate::tx::{Durability, Tx};
 use crate::{Error, Result};
@@ -24,12 +24,14 @@ const SHARE: u64 = 4;
 /// Bytes of one write of [`Carried::put_back`].
 const PIECE: usize = 1 << 20;
 
-/// Whether the record of a transaction carries its data. What gives space back may have to do with little log.
-pub(crate) fn carries(tx: &Tx, durability: Durability, max_record: u64) -> bool {
+/// Whether the record of a transaction carries its data. What gives space back may have to do with little log, and
+/// where several commit at once they share a flush, which then costs less than to write all their data twice.
+pub(crate) fn carries(tx: &Tx, durability: Durability, log: &Log) -> bool {
     let data = tx.writes.placed.iter().filter(|placed| placed.digest.is_some());
     durability == Durability::Durable
         && !tx.removal
-        && data.map(|placed| placed.run.bytes()).sum::<u64>() <= MOST.min(max_record / SHARE)
+        && data.map(|placed| placed.run.bytes()).sum::<u64>() <= MOST.min(log.max_record() / SHARE)
+        && !log.is_busy()
 }
 
 /// The bytes that a transaction wrote, from where it wrote them.
