@@ -199,7 +199,7 @@ def of_size(bench: Bench, mib: int, last: bool) -> None:
         sides: dict[str, Side] = {"vexfs": ours}
         if bench.compare:
             sides |= {"SQLite": Sqlite(folder, mib * MIB), "rocksdict": Rocksdb(folder, mib * MIB)}
-        count = bench.size(3 if last else 5, 1)
+        count = bench.size(3, 1)
         found = rounds(count, {name: lambda side=side: warmly(side) for name, side in sides.items()})
         title = f"{mib} MiB log" if mib < 1024 else f"{mib // 1024} GiB log"
         costs = {name: found[name]["ms"] / side.mib for name, side in sides.items()}
@@ -213,7 +213,7 @@ def of_size(bench: Bench, mib: int, last: bool) -> None:
             speeds = [side.mib / found[name]["ms"] for name, side in pair.items()]
             bench.beside(f"{title}, cold", speeds[0], "MiB/ms", "SQLite", speeds[1], 1)
         if last:
-            found = rounds(bench.size(5, 1), {str(each): lambda each=each: warmly(ours, each) for each in (1, 2)})
+            found = rounds(bench.size(3, 1), {str(each): lambda each=each: warmly(ours, each) for each in (1, 2)})
             two, one = ours.mib / found["2"]["ms"], ours.mib / found["1"]["ms"]
             bench.beside(f"{title}, two workers", two, "MiB/ms", "one", one, 1.6)
 

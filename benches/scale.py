@@ -129,7 +129,7 @@ def run(bench: Bench) -> None:
     bench.note(f"import of {what}", many / made["seconds"], "/s")
     warm(image, small)
     stat = f"/files/{path_of(many // 2)}"
-    found = rounds(bench.size(5, 2), {"open": lambda: child(OPEN, image, stat)})["open"]
+    found = rounds(bench.size(3, 2), {"open": lambda: child(OPEN, image, stat)})["open"]
     bench.within(f"opening {what}", found["open"], "ms", 10)
     bench.within("the first stat", found["stat"], "ms", 1)
     bench.within("memory of an idle open volume", found["idle"], "MiB", 30)
@@ -141,5 +141,5 @@ def run(bench: Bench) -> None:
         bench.within(f"cost of {verb}, {what} against {few:,}".replace(",", " "), times, "times", 1.5)
         bench.note(f"{verb} among {what}", found["many"][verb], "/s", f"among {few}", found["few"][verb])
     turns = iter(range(100))
-    found = rounds(bench.size(5, 1), {"close": lambda: child(CLOSE, image, many, next(turns))})
+    found = rounds(bench.size(3, 1), {"close": lambda: child(CLOSE, image, many, next(turns))})
     bench.within(f"closing {what} after 1 000 changes", found["close"]["close"], "ms", 100)
