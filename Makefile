@@ -7,7 +7,7 @@ WHEELS := build/wheels
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') \
 	Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help venv build install demo test test-rust test-python lint format stubs bench bench-compare clean
+.PHONY: help venv build install demo test test-rust test-python tsan lint format stubs bench bench-compare clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,13 @@ test: lint test-rust test-python  ## everything: lints, Rust tests, Python tests
 
 test-rust:  ## the tests of the Rust crates
 	cargo test --locked --workspace --exclude vexfs-python
+
+# ThreadSanitizer needs unstable flags, which the stable compiler takes with RUSTC_BOOTSTRAP.
+tsan:  ## data races: the tests with threads under ThreadSanitizer, in a target folder of their own
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tools/tsan.supp" cargo test --locked --target-dir build/tsan \
+		--target $$(rustc -vV | sed -n 's/^host: //p') -p vexfs-journal -p vexfs-space -p vexfs-store -p vexfs-fs \
+		--lib --test threads --test basics --test names --test space -- thread shared concurrent crew together closed
 
 test-python: install  ## the tests of the Python package, on the release wheel
 	$(BIN)/pytest -q

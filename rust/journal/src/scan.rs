@@ -33,7 +33,8 @@ pub struct ScanOptions {
     /// A log with less than so many bytes of frames is read by one thread.
     pub parallel_bytes: u64,
     /// How far behind the end, and behind a long frame that was announced there, to look for frames that tell damage
-    /// from a crash. It is looked farther while there are some. Damage of `look_ahead - LONG_FRAME` bytes hides none.
+    /// from a crash. It is looked farther while there are some. Damage of `look_ahead - LONG_FRAME` bytes hides none,
+    /// unless it takes the announcement of a long frame and the head of that frame together.
     /// A checker takes `u64::MAX`.
     pub look_ahead: u64,
     /// Where to end: at the first frame whose data is known not to be what was written.

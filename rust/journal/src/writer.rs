@@ -174,10 +174,7 @@ impl Writer {
         let lsn = self.position.lsn;
         let Some(pad) = placed.pad else { return Err(Cause::Overrun { lsn }) };
         let batch = &placed.batch;
-        if pad > 0 {
-            self.write_frame(FLAG_PAD, pad, &Batch::default(), false)?;
-            self.counters.pads += 1;
-        }
+        self.write_pads(pad)?;
         self.named = self.named.max(batch.data_mark);
         if self.named.saturating_sub(self.covered) > self.data_bytes {
             self.flush()?;
@@ -191,6 +188,17 @@ impl Writer {
         self.write_frame(0, length, batch, last)?;
         self.counters.records += batch.records.len() as u64;
         self.counters.payload += batch.payload;
+        Ok(())
+    }
+
+    /// Fills the rest of the region; no frame of it is long, so that a bad one hides little of what lies behind.
+    fn write_pads(&mut self, mut left: u64) -> Done<()> {
+        while left > 0 {
+            let length = left.min(LONG_FRAME);
+            self.write_frame(FLAG_PAD, length, &Batch::default(), false)?;
+            self.counters.pads += 1;
+            left -= length;
+        }
         Ok(())
     }
 

@@ -228,6 +228,24 @@ fn a_bad_long_frame_is_damage_if_the_log_went_on_behind_it() {
 }
 
 #[test]
+fn a_bad_head_of_a_long_pad_is_damage_if_the_log_went_on_behind_it() {
+    let volume = Volume::new(64 << 20, 0);
+    let session = volume.open(&volume.recover(), 7);
+    (1..=3).for_each(|seq| session.commit(seq, 15 << 20));
+    session.commit(4, 7 << 20);
+    session.checkpoint(4).unwrap();
+    session.commit(5, 15 << 20);
+    session.commit(6, 100);
+    session.log.mark().unwrap();
+    let pad = frame_of(&volume, 0);
+    let rest = (64 << 20) - pad.lsn.0;
+    assert!(pad.records == 0 && rest > ScanOptions::default().look_ahead, "{rest} bytes are padded");
+    assert_eq!(ending(&volume), (Ending::Clean, 6));
+    spoil(&volume, pad.lsn, 0);
+    assert!(matches!(assert_damage(&volume, 4), Reason::WasDurable { .. }));
+}
+
+#[test]
 fn a_long_frame_that_was_not_durable_is_a_cut() {
     let volume = Volume::new(64 << 20, 0);
     let session = volume.open(&volume.recover(), 7);

@@ -239,8 +239,12 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     }
     let started = Instant::now();
     tx.settle()?;
-    let mut prepared = Prepared::new(inner, tx, carried::carries(tx, durability, &writer.log))?;
     let limit = writer.log.max_record();
+    let carries = carried::carries(tx, durability, &writer.log);
+    let mut prepared = Prepared::new(inner, tx, carries)?;
+    if carries && prepared.record_bytes > limit {
+        prepared = Prepared::new(inner, tx, false)?;
+    }
     if prepared.record_bytes > limit {
         return Err(Error::TooLarge { bytes: prepared.record_bytes, limit }.into());
     }

@@ -124,8 +124,11 @@ impl Tx {
         if checksums.len() * BLOCK_SIZE != bytes.len() {
             return Err(Error::Corrupt { what: "blocks and checksums differ in number".into() });
         }
+        if let Err(error) = self.staged.add(run, bytes, |run, bytes| self.inner().write_data(run, bytes)) {
+            self.inner().unreserve(run);
+            return Err(error);
+        }
         self.writes.place(Placed { run, digest: Some(digest(checksums.iter().copied())) });
-        self.staged.add(run, bytes, |run, bytes| self.inner().write_data(run, bytes))?;
         Ok(run)
     }
 
