@@ -89,7 +89,8 @@ def imported(bench: Bench, count: int) -> tuple[Path, Measures]:
 def million(bench: Bench) -> tuple[Path, int, Measures]:
     """The large volume."""
     count = bench.size(1_000_000, 20_000)
-    return *imported(bench, count)[:1], count, imported(bench, count)[1]
+    image, made = imported(bench, count)
+    return image, count, made
 
 
 def costs(image: Path, count: int, turn: list[int]) -> Measures:

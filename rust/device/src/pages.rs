@@ -1,7 +1,7 @@
 //! Memory for large arrays that are filled once.
 //!
-//! In ordinary pages: huge ones make a recovery a third faster on a machine with memory to spare, and three times slower
-//! in a guest whose host has taken back what was free, which has to clear each anew.
+//! In ordinary pages: huge ones made a recovery a third faster where memory was at hand, and two to three times slower in
+//! a guest whose host had taken back what was free.
 
 use std::ops::{Deref, DerefMut};
 

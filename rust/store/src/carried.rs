@@ -14,9 +14,8 @@ use vexfs_journal::{Log, LogMap};
 use crate::tx::{Durability, Tx};
 use crate::{Error, Result};
 
-/// A transaction with more data than this is flushed rather than carried. What carrying gains shrinks with the size
-/// (on a busy disk, commits a second against a flush: 2.2 times as many of 4 KiB, 1.5 times of 64 KiB), while every
-/// byte is written twice and brings the next checkpoint nearer.
+/// A transaction with more data than this is flushed rather than carried. What carrying gains shrinks with the size,
+/// while every byte is written twice and brings the next checkpoint nearer.
 const MOST: u64 = 64 << 10;
 /// At most this part of the longest record is data, so that those of a small log do not fill it.
 const SHARE: u64 = 4;

@@ -177,6 +177,21 @@ fn an_aborted_transaction_gives_its_blocks_back() {
 }
 
 #[test]
+fn a_durable_commit_that_fits_without_its_data_is_not_too_large_with_it() {
+    let device = formatted(4 << 20);
+    let store = open(&device);
+    let mut tx = store.begin(Isolation::Snapshot).unwrap();
+    (0..58).for_each(|at| tx.put(key(at), vec![1; 1000]));
+    let mut blocks = tx.reserve(&Request::data(3, 3)).unwrap();
+    let sum = crc32c::crc32c(&[9; BLOCK_SIZE]);
+    let run = tx.write_blocks(&mut blocks, &[9; 3 * BLOCK_SIZE], &[sum; 3]).unwrap();
+    tx.commit(Durability::Durable).unwrap();
+    let mut found = [0; 3 * BLOCK_SIZE];
+    store.read_blocks(run.start, &mut found).unwrap();
+    assert_eq!(found, [9; 3 * BLOCK_SIZE]);
+}
+
+#[test]
 fn freed_blocks_come_back_when_the_last_view_that_reaches_them_is_gone() {
     let device = formatted(4 << 20);
     let store = open(&device);
