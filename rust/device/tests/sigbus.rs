@@ -66,6 +66,27 @@ fn many_threads_may_hit_the_same_missing_pages() {
 }
 
 #[test]
+fn a_small_read_of_what_was_cut_off_is_an_error_and_one_of_what_is_left_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volume");
+    let device = volume(&path);
+    let read = |offset| {
+        let mut block = [0; 4096];
+        device.read_at(&mut block, offset).map(|()| block)
+    };
+    assert_eq!(read(LEN / 2).unwrap(), [7; 4096]);
+    cut(&path, LEN / 2);
+    for _ in 0..2 {
+        assert_eq!(read(LEN / 2).unwrap_err().code(), "truncated");
+        assert_eq!(read(LEN / 2 - 4096).unwrap(), [7; 4096]);
+    }
+    cut(&path, LEN);
+    assert_eq!(read(LEN / 2).unwrap(), [0; 4096]);
+    device.write_at(&[9; 4096], LEN / 2).unwrap();
+    assert_eq!(read(LEN / 2).unwrap(), [9; 4096], "what is written later is read");
+}
+
+#[test]
 fn a_copy_is_whole_whatever_happens_to_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("volume");

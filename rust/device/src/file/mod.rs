@@ -1,14 +1,16 @@
 //! A volume in a file or on a block device.
 //!
-//! Ordinary I/O goes through the host's page cache on the descriptor that holds the lock. Durable writes and
-//! reads of the device itself go past it, on a second descriptor of the same file (`direct`). The host keeps
-//! the two coherent: a direct write drops the cached pages that it replaces, a direct read writes them back first.
+//! Ordinary I/O goes through the host's page cache on the descriptor that holds the lock, and small reads are copied
+//! from the mapped pages of that cache (`window`). Durable writes and reads of the device itself go past it, on a
+//! second descriptor of the same file (`direct`). The host keeps the two coherent: a direct write drops the cached
+//! pages that it replaces, a direct read writes them back first.
 
 mod create;
 mod direct;
 mod lock;
 mod open;
 mod transfer;
+mod window;
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,6 +25,7 @@ use crate::{Device, Error, Map, Result, check_range, sys, total_len};
 use direct::Direct;
 use lock::Lock;
 use transfer::{read_fully, write_all_fully, write_fully};
+use window::Window;
 
 pub use create::existing_len;
 
@@ -42,6 +45,7 @@ pub enum Access {
 pub struct FileDevice {
     file: File,
     direct: Option<Direct>,
+    window: Window,
     lock: Option<Lock>,
     path: PathBuf,
     len: u64,
@@ -151,6 +155,9 @@ impl Device for FileDevice {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         let len = buf.len();
         self.check(offset, len as u64)?;
+        if !self.copy_maps && self.window.read(&self.file, self.len, buf, offset) {
+            return Ok(());
+        }
         match read_fully(buf, offset, len, 1, |rest, at| pread(self.fd(), rest, at)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.cut_short(offset, len as u64)),

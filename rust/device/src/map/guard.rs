@@ -15,7 +15,7 @@
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use memmap2::{Advice, Mmap, MmapOptions};
 
@@ -39,14 +39,14 @@ static PAGE: AtomicUsize = AtomicUsize::new(4096);
 static PREVIOUS: OnceLock<Option<libc::sigaction>> = OnceLock::new();
 
 /// A file mapping that is registered with the handler.
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     pages: Mmap,
     row: &'static Row,
 }
 
 impl Guarded {
     /// Maps a range; `None` if the host cannot map it or the guard cannot watch over it.
-    pub(super) fn map(file: &File, offset: u64, len: usize) -> Option<Self> {
+    pub(crate) fn map(file: &File, offset: u64, len: usize) -> Option<Self> {
         if len == 0 || !installed() {
             return None;
         }
@@ -64,6 +64,17 @@ impl Guarded {
         &self.pages
     }
 
+    /// Copies the bytes from `offset` on, which somebody may be writing at this moment; whether the mapping has them.
+    pub(crate) fn copy_to(&self, into: &mut [u8], offset: usize) -> bool {
+        if offset.checked_add(into.len()).is_none_or(|end| end > self.pages.len()) {
+            return false;
+        }
+        // SAFETY: the range was just found to lie within the mapping, which `into`, being exclusive, cannot overlap.
+        // No reference to the mapped bytes is made, so whatever is written there meanwhile is copied or not.
+        unsafe { std::ptr::copy_nonoverlapping(self.pages.as_ptr().add(offset), into.as_mut_ptr(), into.len()) };
+        true
+    }
+
     /// Asks the host to begin reading a range. A hint.
     pub(super) fn prefetch(&self, offset: usize, len: usize) {
         // What goes wrong here is found out when the pages are read.
@@ -71,8 +82,10 @@ impl Guarded {
     }
 
     /// Whether no page had to be replaced.
-    pub(super) fn is_whole(&self) -> bool {
-        self.row.faults.load(Ordering::Acquire) == 0
+    pub(crate) fn is_whole(&self) -> bool {
+        // What was read of the pages was read before this.
+        fence(Ordering::Acquire);
+        self.row.faults.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -3,7 +3,7 @@
 //! A mapped page that the host cannot read (an I/O error, or the file was cut short) would kill the process with
 //! SIGBUS. The `guard` puts a page of zeros there instead and remembers it: [`Map::check`] tells.
 
-mod guard;
+pub(crate) mod guard;
 
 use std::fs::File;
 use std::ops::Deref;
