@@ -1,7 +1,8 @@
 //! Inodes without a name, and work on an inode that does not fit one transaction.
 //!
-//! Invariant: an inode whose link count is 0 and that is in the tree after a commit has an orphan item. Each step
-//! is a transaction of bounded size that only gives space back, so a full volume can do it too.
+//! Invariant: an inode whose link count is 0 and that is in the tree after a commit has an orphan item, and there is
+//! none of an inode that is not in the tree. Each step is a transaction of bounded size that only gives space back, so a
+//! full volume can do it too.
 
 use vexfs_format::Key;
 use vexfs_format::orphan::Work;
@@ -31,6 +32,10 @@ pub(crate) fn remove_some(tx: &mut FsTx, ino: Ino, inode: &Inode, budget: &mut u
     tx.store.delete(keys::inode(ino));
     tx.store.touch(keys::live(ino));
     tx.store.free_inode(ino);
+    // A truncation that was to go on has nothing left to do.
+    if inode.file_type == FileType::Regular && tx.store.get(keys::orphan(ino))?.is_some() {
+        tx.store.delete(keys::orphan(ino));
+    }
     Ok(true)
 }
 

@@ -1,5 +1,6 @@
-use vexfs_fs::{Caller, Durability, Follow, Fs, Ino, Isolation, OpenOptions};
+use vexfs_fs::{Caller, Durability, Follow, Fs, Ino, Isolation, OpenOptions, Options};
 
+use crate::audit::audit;
 use crate::{ROOT, code, device, make_dir, make_file, open, root, stat, volume};
 
 fn exists(fs: &Fs, ino: Ino) -> bool {
@@ -23,6 +24,24 @@ fn an_open_file_outlives_its_last_name_and_goes_with_the_last_hold() {
     drop(second);
     assert!(!exists(&fs, file.ino));
     assert_eq!(code(fs.hold(file.ino, None)), "stale");
+}
+
+#[test]
+fn nothing_is_left_to_do_for_a_file_that_was_cut_short_and_removed_at_once() {
+    let device = device(16);
+    let fs = open(&device);
+    let ino = make_file(&fs, "/f", 0o644).ino;
+    // More extents than one transaction removes, so that the truncation is to go on after the commit.
+    root(&fs, |tx| (0..300).try_for_each(|tooth| tx.write(ino, tooth * 8192, &[1; 4096]))).unwrap();
+    let mut tx = fs.begin(&Caller::root(), Isolation::Snapshot).unwrap();
+    tx.truncate(ino, 0).unwrap();
+    tx.unlink(ROOT, b"f").unwrap();
+    tx.commit(Durability::Durable).unwrap();
+    // The process is gone before what goes on reaches the log.
+    std::mem::forget(fs);
+    let options = Options { mode: vexfs_store::Mode::Read, ..Options::default() };
+    let (paths, nameless) = audit(&Fs::open(device, options).unwrap());
+    assert_eq!((paths.len(), nameless.len()), (1, 0));
 }
 
 #[test]
