@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vexfs_format::Key;
+use vexfs_journal::ScanOptions;
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Options {
     pub mode: Mode,
     /// Threads of recovery; `None`: one a core, at most 16.
     pub workers: Option<usize>,
+    /// A log with less than so many bytes is read by one thread.
+    pub parallel_bytes: u64,
     /// Bytes of committed changes in memory from which on a checkpoint begins. Twice as many make writers wait.
     pub memtable_bytes: u64,
     /// Bytes of tree nodes kept in memory at most. Usually an eighth of what the machine has, or this process may
@@ -47,6 +50,7 @@ impl Default for Options {
         Self {
             mode: Mode::Write,
             workers: None,
+            parallel_bytes: ScanOptions::default().parallel_bytes,
             memtable_bytes: 32 << 20,
             cache_bytes: (memory() / 8).clamp(64 << 20, 1 << 30),
             commit_interval: Duration::from_secs(5),

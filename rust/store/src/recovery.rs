@@ -152,7 +152,8 @@ pub(crate) fn recover<S: Send>(
     let workers = options.workers.unwrap_or_else(default_workers).max(1);
     let read = |until| {
         let shelves = Shelves::default();
-        let scanning = ScanOptions { workers, until, ..ScanOptions::default() };
+        let parallel_bytes = options.parallel_bytes;
+        let scanning = ScanOptions { workers, until, parallel_bytes, ..ScanOptions::default() };
         let decode = |part: &mut Part, record: &Record<'_>| part.add(record, &shelves);
         let finish = |part: &mut Part| part.finish(&shelves);
         let scan = scan_in_parts(device, region(geometry), from, &scanning, decode, finish)?;

@@ -120,10 +120,10 @@ impl Tx {
         bytes: &[u8],
         checksums: &[u32],
     ) -> Result<BlockRun> {
-        let run = self.take(to, bytes.len() / BLOCK_SIZE)?;
         if checksums.len() * BLOCK_SIZE != bytes.len() {
             return Err(Error::Corrupt { what: "blocks and checksums differ in number".into() });
         }
+        let run = self.take(to, checksums.len())?;
         if let Err(error) = self.staged.add(run, bytes, |run, bytes| self.inner().write_data(run, bytes)) {
             self.inner().unreserve(run);
             return Err(error);
