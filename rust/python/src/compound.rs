@@ -124,16 +124,32 @@ fn parent(path: &[u8]) -> &[u8] {
     path.get(..path.len() - name).unwrap_or_default()
 }
 
+/// So many files at a time are one thread's.
+const SHARE: usize = 16;
+
 /// An error, and the number of the path that it is about.
 pub type At = (usize, Error);
 
 /// What is there of each path: `None` only where something may be missing and is.
 pub type Found<T> = std::result::Result<Vec<Option<T>>, At>;
 
-/// The contents of files, by several threads.
-pub fn read_files<R: Read + Sync>(scope: &Scope<R>, paths: &[&[u8]], missing_ok: bool) -> Found<Vec<u8>> {
-    let read = |path: &&[u8]| scope.content(&file_to_read(scope, path)?);
-    found(shared(scope, paths, read), missing_ok)
+/// The attributes of files that the caller may read, by several threads.
+pub fn files_to_read<R: Read + Sync>(scope: &Scope<R>, paths: &[&[u8]], missing_ok: bool) -> Found<Attr> {
+    found(shared(scope, paths, |path| file_to_read(scope, path)), missing_ok)
+}
+
+/// Reads the content of each file into its place, by several threads; returns how many bytes there were.
+pub fn read_files<R: Read + Sync, P: Send>(
+    scope: &Scope<R>,
+    files: &mut [(Attr, P)],
+    bytes: impl Fn(&mut P) -> &mut [u8] + Send + Sync,
+) -> std::result::Result<Vec<usize>, At> {
+    let read = |(file, place): &mut (Attr, P)| scope.content(file, bytes(place));
+    let done: Vec<Result<usize>> = match files.len() {
+        0..=SHARE => files.iter_mut().map(read).collect(),
+        _ => scope.fs().store().share(|| files.par_iter_mut().with_min_len(SHARE).map(read).collect()),
+    };
+    done.into_iter().enumerate().map(|(number, done)| done.map_err(|error| (number, error))).collect()
 }
 
 /// The attributes of what paths lead to, by several threads.
@@ -152,7 +168,6 @@ fn shared<R: Read + Sync, T: Send>(
     paths: &[&[u8]],
     look: impl Fn(&&[u8]) -> Result<T> + Send + Sync,
 ) -> Vec<Result<T>> {
-    const SHARE: usize = 16;
     match paths.len() {
         0..=SHARE => paths.iter().map(look).collect(),
         _ => scope.fs().store().share(|| paths.par_iter().with_min_len(SHARE).map(look).collect()),

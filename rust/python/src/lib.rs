@@ -4,6 +4,7 @@
 //! a forked child inherits is neither used nor closed; failures become exceptions by their stable code.
 
 mod args;
+mod blank;
 mod check;
 mod compound;
 mod error;

@@ -1,7 +1,7 @@
 //! A node in memory: its checked bytes, and what makes a search in them cheap.
 //!
 //! A search first counts through [`HINTS`] evenly spaced keys, each cut down to the 64 bits in which the keys of
-//! this node differ, in four cache lines and without a branch; then it looks at the few slots between two hints.
+//! this node differ, in four cache lines and without a branch, then through the few slots between two hints.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,8 @@ use crate::cache::{Pin, Place};
 
 /// How many keys of a node are looked at first.
 const HINTS: usize = 32;
+/// Hints in a line of a processor's cache.
+const LINE: usize = 8;
 
 /// A node whose bytes were checked. One piece of memory, what a search looks at first at its head.
 #[repr(C)]
@@ -220,6 +222,17 @@ impl Node {
         }
     }
 
+    /// How many hints are below `cut`: first by the last of each line of memory but one, which are fetched at the same
+    /// time, then within a line.
+    #[inline]
+    fn hints_below(&self, cut: u64) -> usize {
+        let below = |hints: &[u64; LINE]| hints.iter().map(|hint| usize::from(*hint < cut)).sum::<usize>();
+        let (lines, _) = self.hints.as_chunks::<LINE>();
+        let [ends @ .., _] = lines else { return 0 };
+        let line = ends.iter().map(|[.., last]| usize::from(*last < cut)).sum::<usize>();
+        line * LINE + lines.get(line).map_or(0, below)
+    }
+
     #[inline]
     fn search_in<S: Slot>(&self, slots: &[S], key: Key) -> (usize, bool) {
         if key < self.first {
@@ -229,7 +242,7 @@ impl Node {
             return (slots.len(), false);
         }
         let cut = self.cut.of(key);
-        let below = self.hints.iter().map(|hint| usize::from(*hint < cut)).sum::<usize>();
+        let below = self.hints_below(cut);
         let equal = self.hints.iter().skip(below).take_while(|hint| **hint == cut).count();
         // Keys up to the last hint below are below; keys from the first hint above on are above.
         let mut low = below.checked_sub(1).map_or(0, |hint| hint_place(hint, slots.len()) + 1);

@@ -23,24 +23,22 @@ impl<R: Read> Scope<R> {
     /// # Errors
     /// As [`Scope::read`]; [`Error::FileTooLarge`] if they cannot be held in memory.
     pub fn read_all(&self, ino: Ino) -> Result<Vec<u8>> {
-        self.read_whole(ino, self.regular(ino)?.size)
-    }
-
-    /// All bytes of a file whose attributes, read in this moment, are known to be those of a regular file.
-    ///
-    /// # Errors
-    /// As [`Scope::read_all`].
-    pub fn content(&self, file: &Attr) -> Result<Vec<u8>> {
-        self.read_whole(file.ino, file.size)
-    }
-
-    fn read_whole(&self, ino: Ino, size: u64) -> Result<Vec<u8>> {
+        let size = self.regular(ino)?.size;
         let len = usize::try_from(size).map_err(|_| Error::FileTooLarge)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| Error::FileTooLarge)?;
         bytes.resize(len, 0);
         read::read(self.fs.store(), &self.store, ino, size, 0, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Reads from the beginning of a file whose attributes, read in this moment, are known to be those of a regular
+    /// file; returns how many bytes there were.
+    ///
+    /// # Errors
+    /// As [`Scope::read`].
+    pub fn content(&self, file: &Attr, into: &mut [u8]) -> Result<usize> {
+        read::read(self.fs.store(), &self.store, file.ino, file.size, 0, into)
     }
 
     /// The first byte at or behind `offset` that is data (`SEEK_DATA`).

@@ -1,11 +1,10 @@
 //! Modes, owners and times.
 
-use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use vexfs_fs::{SetAttr, SetTime};
 
 use super::Verbs;
-use crate::args::PathArg;
+use crate::args::{PathArg, number, optional, pair};
 use crate::error::invalid;
 use crate::session::follow;
 
@@ -29,11 +28,11 @@ fn id(py: Python<'_>, id: i64) -> PyResult<Option<u32>> {
 }
 
 /// Nanoseconds of a time in seconds.
-fn nanoseconds(seconds: f64) -> PyResult<i64> {
+fn nanoseconds(py: Python<'_>, seconds: f64) -> PyResult<i64> {
     let nanos = (seconds * 1e9).round();
     match nanos.is_finite() && nanos.abs() < i64::MAX as f64 {
         true => Ok(nanos as i64),
-        false => Err(PyOverflowError::new_err("the time is out of range")),
+        false => Err(invalid(py, format!("{seconds} seconds is no time between the years 1678 and 2262"))),
     }
 }
 
@@ -44,7 +43,7 @@ impl Verbs {
     /// Raises:
     ///     PermissionDenied: the volume's user does not own it.
     #[pyo3(signature = (path, mode, *, follow_symlinks = true))]
-    fn chmod(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, follow_symlinks: bool) -> PyResult<()> {
+    fn chmod(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] mode: u32, follow_symlinks: bool) -> PyResult<()> {
         self.set(py, &path, &SetAttr { mode: Some(mode), ..SetAttr::default() }, follow_symlinks)
     }
 
@@ -57,8 +56,8 @@ impl Verbs {
         &self,
         py: Python<'_>,
         path: PathArg<'_>,
-        uid: i64,
-        gid: i64,
+        #[pyo3(from_py_with = number)] uid: i64,
+        #[pyo3(from_py_with = number)] gid: i64,
         follow_symlinks: bool,
     ) -> PyResult<()> {
         self.set(
@@ -82,12 +81,12 @@ impl Verbs {
         py: Python<'_>,
         path: PathArg<'_>,
         times: Option<(f64, f64)>,
-        ns: Option<(i64, i64)>,
+        #[pyo3(from_py_with = pair)] ns: Option<(i64, i64)>,
         follow_symlinks: bool,
     ) -> PyResult<()> {
         let (atime, mtime) = match (times, ns) {
             (Some(_), Some(_)) => return Err(invalid(py, "give times or ns, not both")),
-            (Some((a, m)), None) => (SetTime::At(nanoseconds(a)?), SetTime::At(nanoseconds(m)?)),
+            (Some((a, m)), None) => (SetTime::At(nanoseconds(py, a)?), SetTime::At(nanoseconds(py, m)?)),
             (None, Some((a, m))) => (SetTime::At(a), SetTime::At(m)),
             (None, None) => (SetTime::Now, SetTime::Now),
         };
@@ -115,11 +114,11 @@ impl Verbs {
         &self,
         py: Python<'_>,
         path: PathArg<'_>,
-        mode: Option<u32>,
-        uid: Option<u32>,
-        gid: Option<u32>,
-        atime_ns: Option<i64>,
-        mtime_ns: Option<i64>,
+        #[pyo3(from_py_with = optional)] mode: Option<u32>,
+        #[pyo3(from_py_with = optional)] uid: Option<u32>,
+        #[pyo3(from_py_with = optional)] gid: Option<u32>,
+        #[pyo3(from_py_with = optional)] atime_ns: Option<i64>,
+        #[pyo3(from_py_with = optional)] mtime_ns: Option<i64>,
         follow_symlinks: bool,
     ) -> PyResult<()> {
         let (atime, mtime) = (atime_ns.map(SetTime::At), mtime_ns.map(SetTime::At));

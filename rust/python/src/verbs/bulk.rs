@@ -1,13 +1,15 @@
 //! Many files in one call: one transaction, or one moment.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyDict, PyList};
+use vexfs_fs::Attr;
 
 use super::Verbs;
 use crate::args::{DataArg, PathArg};
+use crate::blank::Blank;
 use crate::compound::{self, At};
 use crate::error::{Failure, Result};
-use crate::session::{durability, follow, read};
+use crate::session::{State, durability, follow, in_pinned, read};
 use crate::stat::Stat;
 
 fn paths<'py>(paths: &Bound<'py, PyAny>) -> PyResult<Vec<PathArg<'py>>> {
@@ -76,10 +78,22 @@ impl Verbs {
     ) -> PyResult<Bound<'py, PyList>> {
         let paths = paths(files)?;
         let names = bytes_of(&paths);
-        let contents =
-            read!(self.session, py, |scope| Result::<_>::Ok(compound::read_files(scope, &names, missing_ok)));
-        let contents = contents.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, &paths))?;
-        PyList::new(py, contents.into_iter().map(|content| content.map(|content| PyBytes::new(py, &content))))
+        let pinned = self.session.run(py, State::pin).map_err(|failure| failure.raise(py))?;
+        let look = |_| Ok(in_pinned!(&pinned, |scope| compound::files_to_read(scope, &names, missing_ok)));
+        let found = self.session.run(py, look).map_err(|failure| failure.raise(py))?;
+        let found = found.map_err(|at| raise(py, at, &paths))?;
+        let blank = |file: &Attr| Ok((*file, Blank::new(py, usize::try_from(file.size)?)?));
+        let mut wanted = found.iter().flatten().map(blank).collect::<PyResult<Vec<_>>>()?;
+        let fill = |_| Ok(in_pinned!(&pinned, |scope| compound::read_files(scope, &mut wanted, Blank::zeroed)));
+        let done = self.session.run(py, fill).map_err(|failure| failure.raise(py))?;
+        let lens = done.map_err(|(index, error)| {
+            let present = (0..).zip(&found).filter(|(_, file)| file.is_some());
+            let number = present.map(|(number, _)| number).nth(index);
+            raise(py, (number.unwrap_or(usize::MAX), error), &paths)
+        })?;
+        let mut contents = wanted.into_iter().zip(lens).map(|((_, blank), len)| blank.finish(py, len));
+        let contents: Vec<_> = found.iter().map(|file| file.and_then(|_| contents.next())).collect();
+        PyList::new(py, contents)
     }
 
     /// The attributes of many files as they were at one moment, by several threads.

@@ -1,23 +1,32 @@
 //! Whole files: reading, writing, copying, truncating, opening.
 
+use std::cell::Cell;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vexfs_fs::{FileType, OpenOptions};
+use vexfs_fs::{Attr, FileType, OpenOptions, Scope};
+use vexfs_store::Read;
 
 use super::Verbs;
-use crate::args::{DataArg, PathArg};
+use crate::args::{DataArg, PathArg, number};
 use crate::compound;
 use crate::error::{Result, invalid};
 use crate::file::File;
 use crate::session::{Pinned, State, durability, in_pinned, read};
 
-/// Up to here a file is read into memory of the engine and copied; a longer one is read into its `bytes` object.
+/// Up to here a file is read into memory of the thread and copied; a longer one is read into its `bytes` object, which
+/// costs Python's lock once more.
 const COPIED: u64 = 64 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A file on its way to Python.
 #[expect(clippy::large_enum_variant, reason = "lives on the stack for one call")]
 enum Content<'a> {
-    Bytes(Vec<u8>),
+    /// So many bytes of the memory.
+    Bytes(Vec<u8>, usize),
     Rest { pinned: Pinned<'a>, ino: vexfs_fs::Ino, size: u64 },
 }
 
@@ -25,13 +34,24 @@ fn begin<'a>(state: &'a State, path: &[u8]) -> Result<Content<'a>> {
     let pinned = state.pin()?;
     let (bytes, ino, size) = in_pinned!(&pinned, |scope| {
         let file = compound::file_to_read(scope, path)?;
-        let bytes = if file.size <= COPIED { Some(scope.content(&file)?) } else { None };
+        let bytes = if file.size <= COPIED { Some(copied(scope, &file)?) } else { None };
         (bytes, file.ino, file.size)
     });
     Ok(match bytes {
-        Some(bytes) => Content::Bytes(bytes),
+        Some((bytes, len)) => Content::Bytes(bytes, len),
         None => Content::Rest { pinned, ino, size },
     })
+}
+
+/// The content of a small file in the memory of this thread, to be given back.
+fn copied<R: Read>(scope: &Scope<R>, file: &Attr) -> Result<(Vec<u8>, usize)> {
+    let mut bytes = SCRATCH.take();
+    let len = file.size.min(COPIED) as usize;
+    if bytes.len() < len {
+        bytes.resize(len, 0);
+    }
+    let len = scope.content(file, bytes.get_mut(..len).unwrap_or_default())?;
+    Ok((bytes, len))
 }
 
 fn finish(pinned: &Pinned<'_>, ino: vexfs_fs::Ino, into: &mut [u8]) -> Result<usize> {
@@ -58,7 +78,11 @@ impl Verbs {
             .run(py, |state| begin(state, bytes))
             .map_err(|failure| failure.raise_at(&path.given))?;
         let (pinned, ino, size) = match content {
-            Content::Bytes(bytes) => return Ok(PyBytes::new(py, &bytes)),
+            Content::Bytes(bytes, len) => {
+                let object = PyBytes::new(py, bytes.get(..len).unwrap_or_default());
+                SCRATCH.set(bytes);
+                return Ok(object);
+            }
             Content::Rest { pinned, ino, size } => (pinned, ino, size),
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
@@ -126,7 +150,7 @@ impl Verbs {
     ///     TooLarge: it is more than 16 TiB.
     ///     NotFound, IsADirectory, PermissionDenied.
     #[pyo3(signature = (path, length, /))]
-    fn truncate(&self, py: Python<'_>, path: PathArg<'_>, length: i64) -> PyResult<()> {
+    fn truncate(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] length: i64) -> PyResult<()> {
         let size = u64::try_from(length).map_err(|_| invalid(py, "a file's length cannot be negative"))?;
         let set = vexfs_fs::SetAttr { size: Some(size), ..Default::default() };
         let bytes = path.bytes();
@@ -143,7 +167,7 @@ impl Verbs {
     ///     flags: `os.O_RDONLY`, `O_WRONLY` or `O_RDWR`, with `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_NOFOLLOW`.
     ///     mode: permissions of a file that is made, before the umask.
     #[pyo3(signature = (path, flags, mode = 0o666, /))]
-    fn open_handle(&self, py: Python<'_>, path: PathArg<'_>, flags: i32, mode: u32) -> PyResult<File> {
+    fn open_handle(&self, py: Python<'_>, path: PathArg<'_>, flags: i32, #[pyo3(from_py_with = number)] mode: u32) -> PyResult<File> {
         let access = flags & libc::O_ACCMODE;
         let options = OpenOptions {
             read: access != libc::O_WRONLY,
@@ -175,7 +199,7 @@ impl Verbs {
                 }
             });
         let opened = opened.map_err(|failure| failure.raise_at(&path.given))?;
-        Ok(File::new(self.session.clone(), opened, flags & libc::O_APPEND != 0))
+        Ok(File::new(self.session.clone(), &path.given, opened, flags & libc::O_APPEND != 0))
     }
 
     /// Makes an empty file, or sets the times of an existing one to now.
@@ -188,7 +212,7 @@ impl Verbs {
     /// Raises:
     ///     Exists: there is something, and `exist_ok` is False.
     #[pyo3(signature = (path, mode = 0o666, exist_ok = true))]
-    fn touch(&self, py: Python<'_>, path: PathArg<'_>, mode: u32, exist_ok: bool) -> PyResult<()> {
+    fn touch(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] mode: u32, exist_ok: bool) -> PyResult<()> {
         let bytes = path.bytes();
         self.session
             .change(py, |tx| compound::touch(tx, bytes, mode, exist_ok))

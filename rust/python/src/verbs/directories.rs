@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::Verbs;
-use crate::args::PathArg;
+use crate::args::{PathArg, number};
 use crate::compound;
 use crate::listing::Listing;
 use crate::names::name;
@@ -47,7 +47,7 @@ impl Verbs {
         &self,
         py: Python<'_>,
         path: PathArg<'_>,
-        mode: u32,
+        #[pyo3(from_py_with = number)] mode: u32,
         parents: bool,
         exist_ok: bool,
     ) -> PyResult<()> {
