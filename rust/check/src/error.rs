@@ -13,6 +13,12 @@ pub enum Error {
     /// The device.
     #[error(transparent)]
     Device(#[from] vexfs_device::Error),
+    /// What is to be shown does not exist.
+    #[error("there is no {what}")]
+    NotThere {
+        /// What, and what there is.
+        what: String,
+    },
     /// The system gave no threads.
     #[error("the system gave no threads for the check: {reason}; try fewer workers")]
     Threads {
@@ -31,6 +37,7 @@ impl Error {
         match self {
             Self::Store(error) => error.code(),
             Self::Device(error) => error.code(),
+            Self::NotThere { .. } => "not_there",
             Self::Threads { .. } => "no_threads",
             Self::Cancelled => "cancelled",
         }

@@ -16,7 +16,7 @@ use vexfs_journal::{Position, Region, ScanFrom, ScanOptions};
 use vexfs_store::{Mode, Options, Read, Store};
 use zerocopy::FromBytes;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ pub enum What {
 pub fn show(device: &Arc<dyn Device>, what: What) -> Result<Value> {
     let copies = vexfs_store::superblock::read(&**device)?;
     let superblock = copies.superblock;
+    if let What::Node(block) | What::Block(block) = what
+        && block >= superblock.block_count
+    {
+        return Err(not_there(format!("block {block}: the volume has {}", superblock.block_count)));
+    }
     match what {
         What::Superblock => superblocks(&**device, &superblock),
         What::Checkpoint(number) => checkpoints(&**device, &superblock, number),
@@ -50,6 +55,10 @@ pub fn show(device: &Arc<dyn Device>, what: What) -> Result<Value> {
         What::Node(block) => tree_node(&**device, &superblock, BlockNo(block)),
         What::Block(block) => one_block(&**device, &superblock, BlockNo(block)),
     }
+}
+
+fn not_there(what: String) -> Error {
+    Error::NotThere { what }
 }
 
 fn block_at(device: &dyn Device, block: BlockNo) -> Result<Block> {
@@ -109,6 +118,13 @@ fn checkpoints(device: &dyn Device, superblock: &Superblock, number: Option<u64>
             if bytes != [0; BLOCK_SIZE] {
                 found.push(descriptor(&bytes, superblock.volume(), block));
             }
+        }
+    }
+    if let Some(number) = number {
+        // A later checkpoint may lie in its place.
+        found.retain(|found| found.get("id").is_none_or(|id| *id == number));
+        if found.is_empty() {
+            return Err(not_there(format!("checkpoint {number} in the ring: show them without a number")));
         }
     }
     Ok(Value::Array(found))
@@ -248,6 +264,9 @@ fn inode(device: &Arc<dyn Device>, ino: u64) -> Result<Value> {
     for item in view.range(Key::new(ino, 0, 0), Key::new(ino, u8::MAX, u64::MAX)) {
         let (at, value) = item?;
         items.push(json!({ "key": key(at), "bytes": value.len() }));
+    }
+    if items.is_empty() {
+        return Err(not_there(format!("inode {ino}")));
     }
     Ok(json!({ "inode": ino, "record": record, "items": items }))
 }

@@ -157,7 +157,7 @@ impl Error {
             Self::Busy { .. } => "busy",
             Self::NotFound { .. } => "not_found",
             Self::Exists { .. } => "exists",
-            Self::IsDirectory { .. } => "is_directory",
+            Self::IsDirectory { .. } => "is_a_directory",
             Self::NotADirectory { .. } => "not_a_directory",
             Self::NotAFile { .. } => "not_a_file",
             Self::BadPath { .. } => "bad_path",

@@ -122,8 +122,8 @@ fn abandoning_removes_only_a_file_that_creating_made() {
 #[test]
 fn what_is_not_a_volume_has_its_own_error() {
     let (directory, path) = place();
-    assert_eq!(codes_at(directory.path()), ["is_directory"; 3]);
-    assert_eq!(codes_at(Path::new("/")), ["is_directory"; 3]);
+    assert_eq!(codes_at(directory.path()), ["is_a_directory"; 3]);
+    assert_eq!(codes_at(Path::new("/")), ["is_a_directory"; 3]);
     assert_eq!(codes_at(Path::new("/dev/null")), ["not_a_file"; 3]);
     assert_eq!(code(FileDevice::open(&path, Access::Write)), "not_found");
     assert_eq!(code(FileDevice::open(&path, Access::Read)), "not_found");
@@ -148,7 +148,7 @@ fn what_is_not_a_volume_has_its_own_error() {
     assert_eq!(codes_at(&round), ["bad_path"; 3]);
     assert_eq!(codes_at(&directory.path().join("x".repeat(300))), ["bad_path"; 3]);
     assert_eq!(existing_len(&orphan).unwrap(), None);
-    assert_eq!(code(existing_len(directory.path())), "is_directory");
+    assert_eq!(code(existing_len(directory.path())), "is_a_directory");
 }
 
 #[test]

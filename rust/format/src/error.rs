@@ -169,7 +169,7 @@ impl Error {
             Self::BadVersion { .. } => "bad_version",
             Self::WrongVolume { .. } => "wrong_volume",
             Self::Misdirected { .. } => "misdirected",
-            Self::Stale { .. } => "stale",
+            Self::Stale { .. } => "outdated",
             Self::BadValue { .. } => "bad_value",
             Self::UnknownFeatures { .. } => "unknown_features",
             Self::VolumeTooSmall { .. } => "volume_too_small",

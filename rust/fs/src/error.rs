@@ -56,10 +56,10 @@ pub enum Error {
     #[error("{0} exists already; remove it first or choose another name")]
     Exists(Quoted),
     /// A directory is needed here.
-    #[error("{0} is not a directory")]
+    #[error("{0} is not a directory; check the path")]
     NotADirectory(Quoted),
     /// A directory cannot be used here.
-    #[error("{0} is a directory; use the operation for directories")]
+    #[error("{0} is a directory; name a file in it, or use what is for directories")]
     IsADirectory(Quoted),
     /// The directory still has entries.
     #[error("directory {0} is not empty; remove what is in it first")]
@@ -273,14 +273,14 @@ fn store_errno(error: &vexfs_store::Error) -> i32 {
     match error.code() {
         "conflict" | "too_old" => errno::EAGAIN,
         "no_space" | "no_inodes" | "no_host_space" | "fragmentation" => errno::ENOSPC,
-        "too_large" | "transaction_too_large" | "value_too_large" => errno::EFBIG,
+        "too_large" | "value_too_large" => errno::EFBIG,
         "read_only" => errno::EROFS,
         "closed" | "forked" => errno::EBADF,
         "busy" => errno::EBUSY,
         "not_found" => errno::ENOENT,
         "exists" => errno::EEXIST,
         "permission" => errno::EACCES,
-        "is_directory" => errno::EISDIR,
+        "is_a_directory" => errno::EISDIR,
         "not_a_directory" => errno::ENOTDIR,
         "fell_behind" => errno::ESTALE,
         "not_a_volume" | "newer_format" | "unknown_features" | "volume_too_small" | "volume_too_large"
@@ -288,7 +288,7 @@ fn store_errno(error: &vexfs_store::Error) -> i32 {
         "corrupt" | "corrupt_block" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt"
         | "table_corrupt" | "log_damaged" | "checkpoint_lost" | "no_checkpoint" | "data_mismatch"
         | "double_free" | "bad_checksum" | "bad_magic" | "bad_value" | "bad_version" | "bad_record"
-        | "misdirected" | "stale" | "truncated" | "wrong_volume" => errno::EUCLEAN,
+        | "misdirected" | "outdated" | "superblocks_lost" | "truncated" | "wrong_volume" => errno::EUCLEAN,
         _ => errno::EIO,
     }
 }

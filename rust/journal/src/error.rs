@@ -139,7 +139,7 @@ impl Error {
             Self::Device(error) => error.code(),
             Self::BadRegion { .. } => "bad_journal_region",
             Self::BadEpoch { .. } => "bad_epoch",
-            Self::TooLarge { .. } => "transaction_too_large",
+            Self::TooLarge { .. } => "too_large",
             Self::Full { .. } => "log_full",
             Self::Overdrawn { .. } => "log_overdrawn",
             Self::Poisoned { .. } => "log_failed",

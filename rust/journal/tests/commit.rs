@@ -162,7 +162,7 @@ fn a_record_of_a_quarter_of_the_log_fits_and_a_larger_one_says_so() {
     session.commit(1, (most - overhead) as usize);
     assert_eq!(volume.scan().unwrap().end.lsn, Lsn(LOG / 4));
     let error = session.log.reserve(most + 1, Class::Ordinary).unwrap_err();
-    assert_eq!(error.code(), "transaction_too_large");
+    assert_eq!(error.code(), "too_large");
     for seq in 2..=20 {
         session.checkpoint(seq - 1).unwrap();
         session.commit(seq, (most - overhead) as usize);

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyOverflowError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -73,6 +74,57 @@ impl<'py> FromPyObject<'_, 'py> for PathArg<'py> {
             Some(path) => Ok(path),
             None => Err(invalid(given.py(), "a path is str, bytes or os.PathLike")),
         }
+    }
+}
+
+/// A whole number; one that its type cannot hold is a bad argument.
+pub fn number<'py, T: Number>(given: &Bound<'py, PyAny>) -> PyResult<T> {
+    let found = given.extract::<i128>();
+    let found = found.map(T::try_from).or_else(|error| {
+        match error.is_instance_of::<PyOverflowError>(given.py()) {
+            true => Ok(T::try_from(i128::MAX)),
+            false => Err(error),
+        }
+    })?;
+    found.map_err(|_| {
+        invalid(given.py(), format!("{given} is out of range: {} to {} is possible", T::MIN, T::MAX))
+    })
+}
+
+/// As [`number`], or None.
+pub fn optional<T: Number>(given: &Bound<'_, PyAny>) -> PyResult<Option<T>> {
+    if given.is_none() { Ok(None) } else { number(given).map(Some) }
+}
+
+/// As [`number`], two of them, or None.
+pub fn pair<T: Number>(given: &Bound<'_, PyAny>) -> PyResult<Option<(T, T)>> {
+    let numbers: Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)> = given.extract()?;
+    numbers.map(|(first, second)| Ok((number(&first)?, number(&second)?))).transpose()
+}
+
+/// The types of whole numbers that Python gives.
+pub trait Number: TryFrom<i128> + std::fmt::Display {
+    const MIN: Self;
+    const MAX: Self;
+}
+
+macro_rules! numbers {
+    ($($kind:ty),+) => {$(
+        impl Number for $kind {
+            const MIN: Self = Self::MIN;
+            const MAX: Self = Self::MAX;
+        }
+    )+};
+}
+
+numbers!(u32, u64, i64);
+
+/// Text that is UTF-8, as a label must be.
+pub fn text(given: &Bound<'_, PyAny>) -> PyResult<String> {
+    let text = given.cast::<PyString>()?;
+    match text.to_str() {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(invalid(given.py(), "the text holds bytes that are not UTF-8")),
     }
 }
 

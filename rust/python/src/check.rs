@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use vexfs_check::{Options, Progress, Report, What};
 use vexfs_device::{Access, Device, FileDevice};
 
-use crate::args::PathArg;
+use crate::args::{PathArg, optional};
 use crate::error::{Failure, Result, invalid};
 use crate::volume::not_a_volume;
 
@@ -96,7 +96,12 @@ pub fn fsck_passes(py: Python<'_>) -> PyResult<String> {
 /// One structure of a volume, as JSON.
 #[pyfunction]
 #[pyo3(signature = (image, what, number = None, /))]
-pub fn debug_show(py: Python<'_>, image: PathArg<'_>, what: &str, number: Option<u64>) -> PyResult<String> {
+pub fn debug_show(
+    py: Python<'_>,
+    image: PathArg<'_>,
+    what: &str,
+    #[pyo3(from_py_with = optional)] number: Option<u64>,
+) -> PyResult<String> {
     let what = match (what, number) {
         ("superblock", None) => What::Superblock,
         ("checkpoint", number) => What::Checkpoint(number),

@@ -47,9 +47,14 @@ impl Failure {
                     "the volume was opened by process {pid}, and this is its forked child: open it again here"
                 ),
             ),
-            Self::Check(error) => (error.code(), libc::EIO, error.to_string()),
+            Self::Check(error) => (error.code(), check_errno(error), error.to_string()),
             Self::Argument(message) => ("invalid_argument", libc::EINVAL, message.clone()),
         }
+    }
+
+    /// Whether what was read beside a writer is no longer kept by it.
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::Fs(vexfs_fs::Error::Store(vexfs_store::Error::FellBehind)))
     }
 
     /// The exception, for no path in particular.
@@ -77,6 +82,14 @@ impl Failure {
             Ok(error) => PyErr::from_value(error),
             Err(error) => PySystemError::new_err(format!("no exception could be made for {code}: {error}")),
         }
+    }
+}
+
+const fn check_errno(error: &vexfs_check::Error) -> i32 {
+    match error {
+        vexfs_check::Error::NotThere { .. } => libc::ENOENT,
+        vexfs_check::Error::Cancelled => libc::ECANCELED,
+        _ => libc::EIO,
     }
 }
 

@@ -20,6 +20,8 @@ const SMALL: usize = 64 << 10;
 #[pyclass(frozen, module = "vexfs._vexfs")]
 pub struct File {
     session: Session,
+    /// What it was opened by, for errors.
+    path: Py<PyAny>,
     open: RwLock<Option<OpenFile>>,
     position: Mutex<u64>,
     append: bool,
@@ -35,8 +37,9 @@ impl Drop for File {
 }
 
 impl File {
-    pub fn new(session: Session, open: OpenFile, append: bool) -> Self {
-        Self { session, open: RwLock::new(Some(open)), position: Mutex::new(0), append }
+    pub fn new(session: Session, path: &Bound<'_, PyAny>, open: OpenFile, append: bool) -> Self {
+        let path = path.clone().unbind();
+        Self { session, path, open: RwLock::new(Some(open)), position: Mutex::new(0), append }
     }
 
     /// Runs `work` on the file without Python's lock.
@@ -49,7 +52,7 @@ impl File {
             let open = self.open.read();
             work(state, open.as_ref().ok_or(Failure::FileClosed)?)
         });
-        done.map_err(|failure| failure.raise(py))
+        done.map_err(|failure| failure.raise_at(self.path.bind(py)))
     }
 
     /// As [`File::run`], with the position.

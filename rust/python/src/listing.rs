@@ -12,7 +12,7 @@ use vexfs_fs::{FileType, Follow, Ino};
 use crate::args::PathArg;
 use crate::error::Result;
 use crate::names::{join, name};
-use crate::session::{Session, read};
+use crate::session::{Session, read, read_once};
 use crate::verbs::Verbs;
 
 /// Entries fetched at once.
@@ -76,7 +76,7 @@ impl Listing {
                 (None, Some(after)) => after,
             }
         };
-        let mut next = read!(self.session, py, |scope| fetch(scope, self.dir, after))?;
+        let mut next = read_once!(self.session, py, |scope| fetch(scope, self.dir, after))?;
         let first = next.entries.pop_front();
         *self.progress.lock() = next;
         Ok(first)
@@ -112,7 +112,8 @@ impl Listing {
 
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<DirEntry>> {
         let (py, this) = (slf.py(), slf.get());
-        let entry = this.advance(py).map_err(|failure| failure.raise(py))?;
+        let entry =
+            this.advance(py).map_err(|failure| failure.raise_at(&name(py, &this.path, this.as_bytes)))?;
         Ok(entry.map(|Fetched { ino, file_type, name: bytes }| {
             let name = name(py, &bytes, this.as_bytes).unbind();
             DirEntry { listing: slf.clone().unbind(), name, bytes, ino, file_type }

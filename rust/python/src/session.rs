@@ -94,6 +94,38 @@ impl Session {
         })
     }
 
+    /// As [`Session::run`], for work that begins anew: if the reader has fallen behind the writer beside it, once more
+    /// on the writer's newest checkpoint.
+    pub fn run_fresh<'a, T: Send>(
+        &'a self,
+        py: Python<'_>,
+        work: impl Fn(&'a State) -> Result<T> + Send,
+    ) -> Result<T> {
+        self.run(py, move |state| match work(state) {
+            Err(failure) if failure.is_late() => {
+                state.fs.store().refresh()?;
+                work(state)
+            }
+            done => done,
+        })
+    }
+
+    /// As [`Session::run_fresh`], for a read of several steps with Python between them.
+    pub fn read_anew<T>(&self, py: Python<'_>, read: impl Fn() -> PyResult<T>) -> PyResult<T> {
+        let late = |error: &PyErr| {
+            let code = error.value(py).getattr("code");
+            code.is_ok_and(|code| code.extract::<&str>().is_ok_and(|code| code == "fell_behind"))
+        };
+        match read() {
+            Err(error) if late(&error) => {
+                let refreshed = self.run(py, |state| Ok(state.fs.store().refresh()?));
+                refreshed.map_err(|failure| failure.raise(py))?;
+                read()
+            }
+            done => done,
+        }
+    }
+
     /// Whether the volume can be used just now; if not, [`Session::run`] tells why, or waits.
     pub fn is_usable(&self) -> bool {
         let usable = |state: &State| state.shared.closed.try_read().is_some_and(|closed| !*closed);
@@ -183,6 +215,16 @@ macro_rules! in_pinned {
 /// Reads, in the transaction or in the newest state: `read!(session, py, |scope| ...)`.
 macro_rules! read {
     ($session:expr, $py:expr, |$scope:ident| $work:expr) => {
+        $session.run_fresh($py, |state| {
+            let pinned = state.pin()?;
+            $crate::session::in_pinned!(&pinned, |$scope| Ok($work?))
+        })
+    };
+}
+
+/// As [`read!`], for what goes on from an earlier read: it is not carried over to a newer checkpoint.
+macro_rules! read_once {
+    ($session:expr, $py:expr, |$scope:ident| $work:expr) => {
         $session.run($py, |state| {
             let pinned = state.pin()?;
             $crate::session::in_pinned!(&pinned, |$scope| Ok($work?))
@@ -190,7 +232,7 @@ macro_rules! read {
     };
 }
 
-pub(crate) use {in_pinned, read};
+pub(crate) use {in_pinned, read, read_once};
 
 /// What the argument `durable` asks for.
 pub const fn durability(durable: bool) -> Durability {

@@ -2,10 +2,27 @@
 
 use std::fs;
 
+use pyo3::prelude::*;
 use vexfs_fs::Caller;
 
+use crate::args::number;
+
+/// User, group, further groups.
+pub type User = (u32, u32, Vec<u32>);
+
+type Given<'py> = Bound<'py, PyAny>;
+
+/// The user that Python gives.
+pub fn given(user: &Bound<'_, PyAny>) -> PyResult<Option<User>> {
+    let parts: Option<(Given<'_>, Given<'_>, Vec<Given<'_>>)> = user.extract()?;
+    let of = |(uid, gid, groups): (Given<'_>, Given<'_>, Vec<Given<'_>>)| {
+        Ok((number(&uid)?, number(&gid)?, groups.iter().map(number).collect::<PyResult<_>>()?))
+    };
+    parts.map(of).transpose()
+}
+
 /// The given user, whose permissions are checked; or this process, which may do everything.
-pub fn caller(user: Option<(u32, u32, Vec<u32>)>) -> Caller {
+pub fn caller(user: Option<User>) -> Caller {
     match user {
         Some((uid, gid, groups)) => Caller::new(uid, gid, &groups, umask()),
         None => {

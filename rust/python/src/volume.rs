@@ -10,14 +10,17 @@ use vexfs_device::{Access, Device, FileDevice};
 use vexfs_fs::{Fs, Options};
 use vexfs_store::{CheckpointKind, Mode};
 
-use crate::args::PathArg;
+use crate::args::{PathArg, optional};
 use crate::error::{Failure, Result, invalid};
 use crate::names::name;
 use crate::report;
 use crate::session::Session;
 use crate::stat::StatVfs;
-use crate::user;
+use crate::user::{self, User};
 use crate::verbs::Verbs;
+
+/// More threads than this help nobody.
+const MAX_WORKERS: u32 = 1024;
 
 /// A volume: the verbs, and what concerns it as a whole.
 #[pyclass(frozen, extends = Verbs, subclass, module = "vexfs._vexfs")]
@@ -62,6 +65,13 @@ fn seconds(py: Python<'_>, seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| invalid(py, format!("{seconds} is no length of time")))
 }
 
+fn threads(py: Python<'_>, count: u32) -> PyResult<usize> {
+    match count {
+        1..=MAX_WORKERS => Ok(count as usize),
+        _ => Err(invalid(py, format!("recovery has 1 to {MAX_WORKERS} workers, not {count}"))),
+    }
+}
+
 #[pymethods]
 impl Volume {
     #[new]
@@ -72,10 +82,10 @@ impl Volume {
         py: Python<'_>,
         image: PathArg<'_>,
         mode: &str,
-        user: Option<(u32, u32, Vec<u32>)>,
-        workers: Option<usize>,
-        cache_bytes: Option<u64>,
-        memtable_bytes: Option<u64>,
+        #[pyo3(from_py_with = user::given)] user: Option<User>,
+        #[pyo3(from_py_with = optional)] workers: Option<u32>,
+        #[pyo3(from_py_with = optional)] cache_bytes: Option<u64>,
+        #[pyo3(from_py_with = optional)] memtable_bytes: Option<u64>,
         commit_interval: Option<f64>,
         checkpoint_interval: Option<f64>,
         discard: bool,
@@ -87,7 +97,7 @@ impl Volume {
                 "r" => Mode::Read,
                 _ => return Err(invalid(py, format!("mode is 'rw' or 'r', not {mode:?}"))),
             },
-            workers,
+            workers: workers.map(|count| threads(py, count)).transpose()?,
             cache_bytes: cache_bytes.unwrap_or(usual.cache_bytes),
             memtable_bytes: memtable_bytes.unwrap_or(usual.memtable_bytes),
             commit_interval: commit_interval.map_or(Ok(usual.commit_interval), |s| seconds(py, s))?,
@@ -129,6 +139,15 @@ impl Volume {
         let py = slf.py();
         let label = session(slf).run(py, |state| Ok(state.fs.store().superblock().label.as_str().to_owned()));
         label.map_err(|failure| failure.raise(py))
+    }
+
+    /// The blocks of damaged copies of the superblock; the volume works from another copy.
+    fn bad_superblocks(slf: &Bound<'_, Self>) -> PyResult<Vec<u64>> {
+        let py = slf.py();
+        let copies =
+            session(slf).run(py, |state| Ok(vexfs_store::superblock::read(&**state.fs.store().device())?));
+        let copies = copies.map_err(|failure| failure.raise(py))?;
+        Ok(copies.bad.iter().map(|(block, _)| block.0).collect())
     }
 
     /// Beside a writer: when the checkpoint that is shown was made, in nanoseconds since 1970.

@@ -7,7 +7,7 @@ use vexfs_format::{BitmapKind, BlockRun, Ino};
 #[non_exhaustive]
 pub enum Error {
     /// Too few free blocks, or only such as the unit floor keeps for tree nodes.
-    #[error("no space: {wanted} blocks wanted, {free} free; remove something or use a larger volume")]
+    #[error("no space: {wanted} blocks wanted, {free} free; remove something, or copy all to a larger volume")]
     NoSpace {
         /// The least that the caller would have taken.
         wanted: u32,
@@ -15,7 +15,7 @@ pub enum Error {
         free: u64,
     },
     /// Every inode number is taken.
-    #[error("no free inode in any of {groups} groups; remove files or use a larger volume")]
+    #[error("no free inode in any of {groups} groups; remove files, or copy them to a larger volume")]
     NoInodes {
         /// Groups searched.
         groups: u32,

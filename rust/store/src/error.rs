@@ -16,10 +16,10 @@ pub enum Error {
     #[error("the transaction has been open too long for its changes to be validated: run it again")]
     TooOld,
     /// The change does not fit, even after checkpoints and dropping old ones.
-    #[error("no space left in the volume: remove files or make the volume larger")]
+    #[error("no space left in the volume: remove files, or copy them to a larger volume")]
     NoSpace,
     /// All inode numbers are in use.
-    #[error("all inode numbers of the volume are in use: remove files or make the volume larger")]
+    #[error("all inode numbers of the volume are in use: remove files, or copy them to a larger volume")]
     NoInodes,
     /// The transaction is larger than a quarter of the log.
     #[error(
@@ -36,7 +36,7 @@ pub enum Error {
     Stalled,
     /// A reader beside a writer read a checkpoint that is no longer kept.
     #[error(
-        "the checkpoint that was read is no longer kept by the process that writes: refresh and read again"
+        "the process that writes has gone on, and what was being read is no longer kept: read it again (in Python, after refresh() of the volume, from a file opened anew)"
     )]
     FellBehind,
     /// The volume was opened for reading.
@@ -53,7 +53,17 @@ pub enum Error {
     /// The volume was closed.
     #[error("the volume is closed")]
     Closed,
-    /// No superblock copy is valid.
+    /// There are superblocks, and all of them are damaged.
+    #[error(
+        "{name}: every copy of the superblock is damaged ({reason}): without one nothing of the volume can be found; restore the image from a copy"
+    )]
+    SuperblocksLost {
+        /// The device.
+        name: String,
+        /// What is wrong with the first.
+        reason: vexfs_format::Error,
+    },
+    /// There is no superblock.
     #[error("{name} is not a VexFS volume: {reason}")]
     NotAVolume {
         /// The device.
@@ -176,6 +186,7 @@ impl Error {
             Self::ReadOnly => "read_only",
             Self::Failed { .. } => "failed",
             Self::Closed => "closed",
+            Self::SuperblocksLost { .. } => "superblocks_lost",
             Self::NotAVolume { .. } => "not_a_volume",
             Self::Truncated { .. } => "truncated",
             Self::UnknownFeatures { .. } => "unknown_features",

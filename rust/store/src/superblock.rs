@@ -18,7 +18,7 @@ pub struct Copies {
 /// Reads all copies and takes the newest valid one.
 ///
 /// # Errors
-/// [`Error::NotAVolume`] if none is valid; a newer format and unknown features are said as such; a device that is
+/// [`Error::SuperblocksLost`] if none is valid, [`Error::NotAVolume`] if there is none; a newer format and unknown features are said as such; a device that is
 /// shorter than the volume is [`Error::Truncated`].
 pub fn read(device: &dyn Device) -> Result<Copies> {
     let blocks = device.len() / BLOCK_SIZE as u64;
@@ -58,10 +58,7 @@ fn refusal(device: &dyn Device, bad: Vec<(BlockNo, FormatError)>) -> Error {
     errors.sort_by_key(|error| (!understood(error), !damaged(error)));
     match errors.into_iter().next() {
         Some(error) if understood(&error) => Error::Format(error),
-        Some(error) if damaged(&error) => Error::NotAVolume {
-            name: device.name(),
-            reason: format!("every copy of its superblock is damaged; the first: {error}"),
-        },
+        Some(error) if damaged(&error) => Error::SuperblocksLost { name: device.name(), reason: error },
         Some(_) => Error::NotAVolume {
             name: device.name(),
             reason: "it has no superblock; make one with `vexfs mkfs`".into(),

@@ -47,7 +47,7 @@ fn what_a_pointer_names_is_refused_as_stale_when_it_is_another_version_of_itself
     for sample in samples::all().into_iter().filter(|sample| sample.named) {
         // A field that no parser reads: the checkpoint of a bitmap, the reserved bytes of a chain.
         let older = |bytes: &mut [u8]| bytes[if sample.name == "bitmap" { 32 } else { 52 }] ^= 1;
-        assert_eq!(code_after(&sample, older), "stale", "{}", sample.name);
+        assert_eq!(code_after(&sample, older), "outdated", "{}", sample.name);
     }
 }
 

@@ -43,7 +43,13 @@ impl Verbs {
     /// Raises:
     ///     PermissionDenied: the volume's user does not own it.
     #[pyo3(signature = (path, mode, *, follow_symlinks = true))]
-    fn chmod(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] mode: u32, follow_symlinks: bool) -> PyResult<()> {
+    fn chmod(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        #[pyo3(from_py_with = number)] mode: u32,
+        follow_symlinks: bool,
+    ) -> PyResult<()> {
         self.set(py, &path, &SetAttr { mode: Some(mode), ..SetAttr::default() }, follow_symlinks)
     }
 

@@ -27,6 +27,50 @@ fn raise(py: Python<'_>, (number, error): At, paths: &[PathArg<'_>]) -> PyErr {
     }
 }
 
+impl Verbs {
+    fn contents<'py>(
+        &self,
+        py: Python<'py>,
+        paths: &[PathArg<'py>],
+        missing_ok: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let names = bytes_of(paths);
+        let pinned = self.session.run(py, State::pin).map_err(|failure| failure.raise(py))?;
+        let look = |_| Ok(in_pinned!(&pinned, |scope| compound::files_to_read(scope, &names, missing_ok)));
+        let found = self.session.run(py, look).map_err(|failure| failure.raise(py))?;
+        let found = found.map_err(|at| raise(py, at, paths))?;
+        let blank = |file: &Attr| Ok((*file, Blank::new(py, usize::try_from(file.size)?)?));
+        let mut wanted = found.iter().flatten().map(blank).collect::<PyResult<Vec<_>>>()?;
+        let fill =
+            |_| Ok(in_pinned!(&pinned, |scope| compound::read_files(scope, &mut wanted, Blank::zeroed)));
+        let done = self.session.run(py, fill).map_err(|failure| failure.raise(py))?;
+        let lens = done.map_err(|(index, error)| {
+            let present = (0..).zip(&found).filter(|(_, file)| file.is_some());
+            let number = present.map(|(number, _)| number).nth(index);
+            raise(py, (number.unwrap_or(usize::MAX), error), paths)
+        })?;
+        let mut contents = wanted.into_iter().zip(lens).map(|((_, blank), len)| blank.finish(py, len));
+        let contents: Vec<_> = found.iter().map(|file| file.and_then(|_| contents.next())).collect();
+        PyList::new(py, contents)
+    }
+
+    fn attributes(
+        &self,
+        py: Python<'_>,
+        paths: &[PathArg<'_>],
+        follow_symlinks: bool,
+        missing_ok: bool,
+    ) -> PyResult<Vec<Option<Stat>>> {
+        let names = bytes_of(paths);
+        let found = read!(self.session, py, |scope| {
+            Result::<_>::Ok(compound::stat_files(scope, &names, follow(follow_symlinks), missing_ok))
+        });
+        let device = self.session.state().map_err(|failure| failure.raise(py))?.device;
+        let attrs = found.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, paths))?;
+        Ok(attrs.into_iter().map(|attr| attr.map(|attr| Stat::new(attr, device))).collect())
+    }
+}
+
 #[pymethods]
 impl Verbs {
     /// Replaces the contents of many files in one transaction, with few large writes to the device.
@@ -77,23 +121,7 @@ impl Verbs {
         missing_ok: bool,
     ) -> PyResult<Bound<'py, PyList>> {
         let paths = paths(files)?;
-        let names = bytes_of(&paths);
-        let pinned = self.session.run(py, State::pin).map_err(|failure| failure.raise(py))?;
-        let look = |_| Ok(in_pinned!(&pinned, |scope| compound::files_to_read(scope, &names, missing_ok)));
-        let found = self.session.run(py, look).map_err(|failure| failure.raise(py))?;
-        let found = found.map_err(|at| raise(py, at, &paths))?;
-        let blank = |file: &Attr| Ok((*file, Blank::new(py, usize::try_from(file.size)?)?));
-        let mut wanted = found.iter().flatten().map(blank).collect::<PyResult<Vec<_>>>()?;
-        let fill = |_| Ok(in_pinned!(&pinned, |scope| compound::read_files(scope, &mut wanted, Blank::zeroed)));
-        let done = self.session.run(py, fill).map_err(|failure| failure.raise(py))?;
-        let lens = done.map_err(|(index, error)| {
-            let present = (0..).zip(&found).filter(|(_, file)| file.is_some());
-            let number = present.map(|(number, _)| number).nth(index);
-            raise(py, (number.unwrap_or(usize::MAX), error), &paths)
-        })?;
-        let mut contents = wanted.into_iter().zip(lens).map(|((_, blank), len)| blank.finish(py, len));
-        let contents: Vec<_> = found.iter().map(|file| file.and_then(|_| contents.next())).collect();
-        PyList::new(py, contents)
+        self.session.read_anew(py, || self.contents(py, &paths, missing_ok))
     }
 
     /// The attributes of many files as they were at one moment, by several threads.
@@ -114,12 +142,6 @@ impl Verbs {
         missing_ok: bool,
     ) -> PyResult<Vec<Option<Stat>>> {
         let paths = paths(files)?;
-        let names = bytes_of(&paths);
-        let found = read!(self.session, py, |scope| {
-            Result::<_>::Ok(compound::stat_files(scope, &names, follow(follow_symlinks), missing_ok))
-        });
-        let device = self.session.state().map_err(|failure| failure.raise(py))?.device;
-        let attrs = found.map_err(|failure| failure.raise(py))?.map_err(|at| raise(py, at, &paths))?;
-        Ok(attrs.into_iter().map(|attr| attr.map(|attr| Stat::new(attr, device))).collect())
+        self.session.read_anew(py, || self.attributes(py, &paths, follow_symlinks, missing_ok))
     }
 }

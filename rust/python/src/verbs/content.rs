@@ -27,7 +27,11 @@ thread_local! {
 enum Content<'a> {
     /// So many bytes of the memory.
     Bytes(Vec<u8>, usize),
-    Rest { pinned: Pinned<'a>, ino: vexfs_fs::Ino, size: u64 },
+    Rest {
+        pinned: Pinned<'a>,
+        ino: vexfs_fs::Ino,
+        size: u64,
+    },
 }
 
 fn begin<'a>(state: &'a State, path: &[u8]) -> Result<Content<'a>> {
@@ -58,20 +62,8 @@ fn finish(pinned: &Pinned<'_>, ino: vexfs_fs::Ino, into: &mut [u8]) -> Result<us
     in_pinned!(pinned, |scope| Ok(scope.read(ino, 0, into)?))
 }
 
-#[pymethods]
 impl Verbs {
-    /// The content of a file.
-    ///
-    /// Returns:
-    ///     All of it, as it was at one moment.
-    ///
-    /// Raises:
-    ///     NotFound: there is no such file.
-    ///     IsADirectory: it is a directory.
-    ///     PermissionDenied: the volume's user may not read it.
-    ///     Corrupt: a block is not what was written.
-    #[pyo3(signature = (path, /))]
-    fn read_bytes<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    fn content<'py>(&self, py: Python<'py>, path: &PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = path.bytes();
         let content = self
             .session
@@ -91,6 +83,24 @@ impl Verbs {
                 .map(drop)
                 .map_err(|failure| failure.raise_at(&path.given))
         })
+    }
+}
+
+#[pymethods]
+impl Verbs {
+    /// The content of a file.
+    ///
+    /// Returns:
+    ///     All of it, as it was at one moment.
+    ///
+    /// Raises:
+    ///     NotFound: there is no such file.
+    ///     IsADirectory: it is a directory.
+    ///     PermissionDenied: the volume's user may not read it.
+    ///     Corrupt: a block is not what was written.
+    #[pyo3(signature = (path, /))]
+    fn read_bytes<'py>(&self, py: Python<'py>, path: PathArg<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.session.read_anew(py, || self.content(py, &path))
     }
 
     /// Replaces the content of a file, which is made if it is missing.
@@ -150,7 +160,12 @@ impl Verbs {
     ///     TooLarge: it is more than 16 TiB.
     ///     NotFound, IsADirectory, PermissionDenied.
     #[pyo3(signature = (path, length, /))]
-    fn truncate(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] length: i64) -> PyResult<()> {
+    fn truncate(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        #[pyo3(from_py_with = number)] length: i64,
+    ) -> PyResult<()> {
         let size = u64::try_from(length).map_err(|_| invalid(py, "a file's length cannot be negative"))?;
         let set = vexfs_fs::SetAttr { size: Some(size), ..Default::default() };
         let bytes = path.bytes();
@@ -167,7 +182,13 @@ impl Verbs {
     ///     flags: `os.O_RDONLY`, `O_WRONLY` or `O_RDWR`, with `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_NOFOLLOW`.
     ///     mode: permissions of a file that is made, before the umask.
     #[pyo3(signature = (path, flags, mode = 0o666, /))]
-    fn open_handle(&self, py: Python<'_>, path: PathArg<'_>, flags: i32, #[pyo3(from_py_with = number)] mode: u32) -> PyResult<File> {
+    fn open_handle(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        flags: i32,
+        #[pyo3(from_py_with = number)] mode: u32,
+    ) -> PyResult<File> {
         let access = flags & libc::O_ACCMODE;
         let options = OpenOptions {
             read: access != libc::O_WRONLY,
@@ -181,7 +202,7 @@ impl Verbs {
         };
         let bytes = path.bytes();
         let opened =
-            self.session.run(py, |state| {
+            self.session.run_fresh(py, |state| {
                 if options.write && !state.fs.store().is_writable() {
                     return Err(vexfs_store::Error::ReadOnly.into());
                 }
@@ -212,7 +233,13 @@ impl Verbs {
     /// Raises:
     ///     Exists: there is something, and `exist_ok` is False.
     #[pyo3(signature = (path, mode = 0o666, exist_ok = true))]
-    fn touch(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] mode: u32, exist_ok: bool) -> PyResult<()> {
+    fn touch(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        #[pyo3(from_py_with = number)] mode: u32,
+        exist_ok: bool,
+    ) -> PyResult<()> {
         let bytes = path.bytes();
         self.session
             .change(py, |tx| compound::touch(tx, bytes, mode, exist_ok))

@@ -123,7 +123,13 @@ impl Verbs {
     ///     mode: type and permissions, as `stat.S_IFIFO | 0o600`; without type a regular file.
     ///     device: the number of a device, as `os.makedev` gives it.
     #[pyo3(signature = (path, mode = 0o600, device = 0))]
-    fn mknod(&self, py: Python<'_>, path: PathArg<'_>, #[pyo3(from_py_with = number)] mode: u32, #[pyo3(from_py_with = number)] device: u64) -> PyResult<()> {
+    fn mknod(
+        &self,
+        py: Python<'_>,
+        path: PathArg<'_>,
+        #[pyo3(from_py_with = number)] mode: u32,
+        #[pyo3(from_py_with = number)] device: u64,
+    ) -> PyResult<()> {
         let bytes = path.bytes();
         self.session
             .change(py, |tx| tx.mknod_path(bytes, mode, device).map(drop))
