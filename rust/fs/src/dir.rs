@@ -4,6 +4,7 @@ use vexfs_format::{Dirents, FileType, Ino, Inode, Key, MAX_NAME};
 use vexfs_store::{Read, Value};
 
 use crate::error::Quoted;
+use crate::pending::Directories;
 use crate::{Error, FsTx, Result, Scope, keys};
 
 /// Where a name is or would be in a directory.
@@ -83,6 +84,10 @@ impl FsTx {
     ) -> Result<()> {
         let dir = Ino(place.key.object);
         let dirents = dirents(dir, place.item.as_ref())?;
+        self.note_name_taken(place);
+        if file_type == FileType::Directory {
+            self.note_directories(Directories::Named);
+        }
         let item =
             dirents.insert(name, ino, file_type).map_err(|source| Error::Damaged { ino: dir, source })?;
         self.store.put(place.key, item);
@@ -91,11 +96,22 @@ impl FsTx {
 
     /// Removes the name at `place`.
     pub(crate) fn remove_entry(&mut self, place: &Place, name: &[u8]) -> Result<()> {
+        self.note_name_taken(place);
         let rest = dirents(Ino(place.key.object), place.item.as_ref())?.remove(name);
         match rest.is_empty() {
             true => self.store.delete(place.key),
             false => self.store.put(place.key, rest),
         }
         Ok(())
+    }
+
+    fn note_name_taken(&mut self, place: &Place) {
+        if place.found.is_some_and(|(_, file_type)| file_type == FileType::Directory) {
+            self.note_directories(Directories::Moved);
+        }
+    }
+
+    fn note_directories(&mut self, done: Directories) {
+        self.pending.directories = self.pending.directories.max(done);
     }
 }

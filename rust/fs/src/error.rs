@@ -285,8 +285,8 @@ fn store_errno(error: &vexfs_store::Error) -> i32 {
         "fell_behind" => errno::ESTALE,
         "not_a_volume" | "newer_format" | "unknown_features" | "volume_too_small" | "volume_too_large"
         | "bad_label" | "bad_size" | "bad_path" | "bad_journal_size" | "not_a_file" => errno::EINVAL,
-        "corrupt" | "corrupt_block" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt"
-        | "table_corrupt" | "log_damaged" | "checkpoint_lost" | "no_checkpoint" | "data_mismatch"
+        "corrupt" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt"
+        | "table_corrupt" | "log_damaged" | "no_checkpoint" | "data_mismatch"
         | "double_free" | "bad_checksum" | "bad_magic" | "bad_value" | "bad_version" | "bad_record"
         | "misdirected" | "outdated" | "superblocks_lost" | "truncated" | "wrong_volume" => errno::EUCLEAN,
         _ => errno::EIO,

@@ -9,6 +9,7 @@ use vexfs_format::{FileType, Ino, Inode};
 use vexfs_store::{Device, FormatOptions, Isolation, Mode, Options, Store};
 
 use crate::handle::Handles;
+use crate::path::Moves;
 use crate::{Caller, Error, FsTx, FsView, Result, StatFs, clock, keys};
 
 /// An open volume. Cheap to clone; the last clone closes it.
@@ -20,6 +21,7 @@ struct Shared {
     store: Store,
     seed: [u8; 16],
     handles: Handles,
+    moves: Moves,
     closed: AtomicBool,
     /// Orphans whose removal failed.
     unfinished: Mutex<Vec<Ino>>,
@@ -102,6 +104,7 @@ impl Fs {
             store,
             seed,
             handles: Handles::default(),
+            moves: Moves::default(),
             closed: AtomicBool::new(false),
             unfinished: Mutex::default(),
             worker: Mutex::default(),
@@ -226,6 +229,10 @@ impl Fs {
 
     pub(crate) fn handles(&self) -> &Handles {
         &self.0.handles
+    }
+
+    pub(crate) fn moves(&self) -> &Moves {
+        &self.0.moves
     }
 
     pub(crate) fn unfinished(&self) -> &Mutex<Vec<Ino>> {

@@ -23,8 +23,22 @@ pub(crate) struct Pending {
     pub written: HashMap<Ino, Arc<Written>>,
     /// Changes that are under way, one within the other, each of which will be done as a whole or not at all.
     pub depth: usize,
+    /// What was done to names of directories.
+    pub directories: Directories,
     /// Whether anything but a removal was done, so that the reserve of a full volume stays closed to it.
     pub grows: bool,
+}
+
+/// What a transaction did to names of directories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Directories {
+    /// Nothing.
+    #[default]
+    Kept,
+    /// It gave some a name.
+    Named,
+    /// It took some a name.
+    Moved,
 }
 
 impl Pending {

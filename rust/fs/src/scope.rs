@@ -5,9 +5,9 @@
 //! methods of both, those that change are methods of [`FsTx`].
 
 use vexfs_format::{Ino, Inode, Seq};
-use vexfs_store::{Read, Tx, View};
+use vexfs_store::{Mode, Read, Tx, View};
 
-use crate::pending::Pending;
+use crate::pending::{Directories, Pending};
 use crate::{Caller, Error, Fs, Result, keys};
 
 /// See the head of the file.
@@ -52,6 +52,14 @@ impl<R: Read> Scope<R> {
     #[must_use]
     pub fn store(&self) -> &R {
         &self.store
+    }
+
+    /// Whether a name of a directory leads here where it does in the committed moment that is read, and nobody has to
+    /// know that it was looked at.
+    pub(crate) fn sees_committed_names(&self) -> bool {
+        self.pending.directories == Directories::Kept
+            && !self.store.is_watched()
+            && self.fs.store().mode() != Mode::Beside
     }
 
     /// The inode record; [`Error::Stale`] if there is no such inode.

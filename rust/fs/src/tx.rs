@@ -10,6 +10,8 @@ use vexfs_format::{Ino, Inode, Seq};
 use vexfs_store::{Durability, Savepoint};
 
 use crate::handle::Outcome;
+use crate::path::Moving;
+use crate::pending::Directories;
 use crate::touch::Touch;
 use crate::{Error, Fs, FsTx, Result, keys, orphan};
 
@@ -22,7 +24,9 @@ impl FsTx {
         let mut removals = self.settle_nameless()?;
         self.store.set_removal(!self.pending.grows);
         let Self { fs, store, pending, .. } = self;
+        let moving = (pending.directories == Directories::Moved).then(|| Moving::begin(&fs));
         let seq = store.commit(durability)?;
+        drop(moving);
         pending.named.iter().for_each(|ino| fs.handles().named(*ino));
         removals.committed = true;
         drop(removals);

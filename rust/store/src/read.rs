@@ -21,6 +21,11 @@ pub trait Read {
     /// The moment that is read.
     fn seq(&self) -> Seq;
 
+    /// Whether it counts what was read, because a change of it would be a conflict.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
     /// To be called before blocks are read that only this reader knows of: those that a transaction took.
     ///
     /// # Errors

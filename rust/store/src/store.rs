@@ -274,6 +274,12 @@ impl Store {
         self.inner.device.prepare(run.start.byte_offset(), run.bytes());
     }
 
+    /// The sequence of the newest commit that views see.
+    #[must_use]
+    pub fn visible(&self) -> Seq {
+        self.inner.visible()
+    }
+
     /// A number that this volume has never handed out and never will again.
     #[must_use]
     pub fn unique(&self) -> u64 {

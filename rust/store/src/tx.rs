@@ -85,7 +85,8 @@ impl Tx {
         self.writes.set(key, Write::Delete);
     }
 
-    /// Applies a commuting change to whatever value `key` has at commit. Never a conflict by itself.
+    /// Applies a commuting change to whatever value `key` has at commit. Not a conflict by itself, unless somebody else
+    /// has made the value longer by more than changes may.
     pub fn merge(&mut self, key: Key, change: Arc<dyn Merge>) {
         self.writes.merge(key, change);
     }
@@ -283,6 +284,10 @@ impl Read for Tx {
 
     fn seq(&self) -> Seq {
         self.view.seq()
+    }
+
+    fn is_watched(&self) -> bool {
+        self.isolation == Isolation::Serializable
     }
 
     fn settle(&self) -> Result<()> {

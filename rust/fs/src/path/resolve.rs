@@ -127,7 +127,7 @@ impl<R: Read> Walker<'_, R> {
                 let slash = path.len() > name.end || name.is_empty();
                 return Ok(End { dir: self.dir, name: part(path, name), slash });
             }
-            let (ino, file_type) = self.look(path.get(name.clone()).unwrap_or_default())?;
+            let (ino, file_type) = self.look_on_the_way(path.get(name.clone()).unwrap_or_default())?;
             at = name.end;
             match file_type {
                 FileType::Directory => self.dir = ino,
@@ -138,6 +138,23 @@ impl<R: Read> Walker<'_, R> {
                 _ => return Err(Error::NotADirectory(Quoted::from(b"".as_slice()))),
             }
         }
+    }
+
+    /// As [`Walker::look`]; a directory that is found is known the next time.
+    fn look_on_the_way(&self, name: &[u8]) -> Result<(Ino, FileType)> {
+        let (scope, dir) = (self.scope, self.dir);
+        if !scope.caller.is_super() || !scope.sees_committed_names() || matches!(name, b"" | b"." | b"..") {
+            return self.look(name);
+        }
+        let moves = scope.fs.moves();
+        if let Some(ino) = moves.known(dir, name, scope.seq()) {
+            return Ok((ino, FileType::Directory));
+        }
+        let found = self.look(name)?;
+        if let (ino, FileType::Directory) = found {
+            moves.note(dir, name, scope.seq(), ino);
+        }
+        Ok(found)
     }
 
     /// What a name in the directory leads to; an empty one is the directory itself.

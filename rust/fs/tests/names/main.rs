@@ -6,6 +6,7 @@ mod acl;
 mod attributes;
 mod audit;
 mod handles;
+mod known;
 mod listing;
 mod model;
 mod names;
