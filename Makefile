@@ -7,7 +7,7 @@ WHEELS := build/wheels
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') \
 	Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help venv build install demo test test-rust test-python tsan lint format stubs bench bench-compare clean
+.PHONY: help venv build install demo test test-rust test-python tsan lint format stubs errors bench bench-compare clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,7 +17,7 @@ venv: $(VENV)/.ready  ## the virtual environment that everything else uses
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "maturin>=1.16,<2" "click>=8.4" "rich>=13.9" \
-		"pytest>=9.0" "pytest-timeout>=2.4" "hypothesis>=6.150" "mypy>=2.0" "ruff>=0.15"
+		"pytest>=9.0" "pytest-timeout>=2.4" "hypothesis>=6.150" "mypy>=2.0" "ruff>=0.17"
 	touch $@
 
 build: $(WHEELS)/.built  ## the release wheel, in build/wheels
@@ -65,6 +65,9 @@ format:  ## format everything
 
 stubs: install  ## write the docstrings of the module into its stubs
 	$(BIN)/python tools/stubs.py
+
+errors: install  ## write docs/errors.md from the crates
+	$(BIN)/python tools/errors.py
 
 BENCH_VENV := build/venv-bench
 RIVALS := cargo build --quiet --release --manifest-path benches/rivals/Cargo.toml --target-dir build/rivals

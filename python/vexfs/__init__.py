@@ -35,6 +35,7 @@ from vexfs.errors import (
     NotFound,
     PermissionDenied,
     ReadOnly,
+    Stale,
     TooLarge,
     Unsupported,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "RecoveryReport",
     "Report",
     "Savepoint",
+    "Stale",
     "Stat",
     "StatVfs",
     "Stats",

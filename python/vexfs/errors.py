@@ -27,6 +27,7 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "ReadOnly",
+    "Stale",
     "TooLarge",
     "Unsupported",
 ]
@@ -114,7 +115,12 @@ class ReadOnly(Error):
 
 
 class Busy(Error):
-    """Another process has the volume."""
+    """Another process has the volume, or a reader that does not end holds the room that this needs: try again."""
+
+
+class Stale(Error):
+    """What was open is gone: its file was removed, or the process that writes the volume no longer keeps what a reader
+    beside it was reading. Look the path up again, and open anew."""
 
 
 class NotAVolume(Error):
@@ -126,49 +132,52 @@ def _table(*rows: tuple[type[Error], int, str]) -> dict[str, tuple[type[Error], 
 
 
 _BY_CODE = _table(
-    (ForkedHandle, _errno.EBADF, "forked"),
-    (Conflict, _errno.EAGAIN, "conflict too_old"),
-    (NoSpace, _errno.ENOSPC, "no_space no_inodes no_host_space fragmentation"),
-    (TooLarge, _errno.EFBIG, "too_large transaction_too_large file_too_large value_too_large"),
-    (ReadOnly, _errno.EROFS, "read_only failed log_failed"),
-    (Busy, _errno.EBUSY, "busy"),
-    (NotAVolume, _errno.EINVAL, "not_a_volume newer_format unknown_features"),
-    (InvalidArgument, _errno.EINVAL, "invalid_argument not_a_file bad_path bad_size bad_label bad_journal_size"),
-    (InvalidArgument, _errno.EINVAL, "volume_too_small volume_too_large"),
-    (InvalidArgument, _errno.EBADF, "closed"),
-    (InvalidArgument, _errno.EBUSY, "root_busy"),
-    (Unsupported, _errno.EOPNOTSUPP, "not_supported"),
-    (Exists, _errno.EEXIST, "exists"),
-    (NotFound, _errno.ENOENT, "not_found"),
+    (NotFound, _errno.ENOENT, "not_found not_there"),
+    (Exists, _errno.EEXIST, "exists attribute_exists"),
     (NotADirectory, _errno.ENOTDIR, "not_a_directory"),
-    (IsADirectory, _errno.EISDIR, "is_directory is_a_directory"),
-    (PermissionDenied, _errno.EACCES, "permission"),
-    (Corrupt, _errno.EUCLEAN, "corrupt corrupt_block corrupt_data corrupt_node corrupt_value damaged dangling"),
-    (Corrupt, _errno.EUCLEAN, "no_checkpoint checkpoint_lost log_damaged bitmap_corrupt table_corrupt truncated"),
-    (Corrupt, _errno.EUCLEAN, "bad_magic bad_checksum bad_version bad_value wrong_volume misdirected bad_record"),
-    (Corrupt, _errno.EUCLEAN, "was_durable newer_checkpoint unreadable data_mismatch double_free already_used"),
+    (IsADirectory, _errno.EISDIR, "is_a_directory"),
+    (DirectoryNotEmpty, _errno.ENOTEMPTY, "not_empty"),
+    (PermissionDenied, _errno.EACCES, "permission access_denied"),
+    (PermissionDenied, _errno.EPERM, "not_permitted"),
+    (InvalidArgument, _errno.EINVAL, "invalid_argument invalid_name into_itself not_a_link bad_name bad_label"),
+    (InvalidArgument, _errno.EINVAL, "not_a_file bad_path bad_size bad_journal_size volume_too_small volume_too_large"),
+    (InvalidArgument, _errno.ENAMETOOLONG, "name_too_long"),
+    (InvalidArgument, _errno.ERANGE, "attribute_name"),
+    (InvalidArgument, _errno.EBADF, "closed bad_handle"),
+    (InvalidArgument, _errno.EBUSY, "root_busy"),
+    (Unsupported, _errno.EOPNOTSUPP, "not_supported attribute_namespace"),
+    (ForkedHandle, _errno.EBADF, "forked"),
+    (Stale, _errno.ESTALE, "stale fell_behind"),
+    (Conflict, _errno.EAGAIN, "conflict too_old"),
+    (Busy, _errno.EBUSY, "busy"),
+    (Busy, _errno.EAGAIN, "stalled log_full"),
+    (NoSpace, _errno.ENOSPC, "no_space no_inodes no_host_space fragmentation item_full"),
+    (TooLarge, _errno.EFBIG, "too_large file_too_large value_too_large"),
+    (TooLarge, _errno.E2BIG, "attribute_too_large"),
+    (ReadOnly, _errno.EROFS, "read_only failed log_failed"),
+    (NotAVolume, _errno.EINVAL, "not_a_volume newer_format unknown_features"),
+    (Corrupt, _errno.EUCLEAN, "corrupt corrupt_data corrupt_node corrupt_value damaged dangling"),
+    (Corrupt, _errno.EUCLEAN, "superblocks_lost no_checkpoint log_damaged truncated"),
+    (Corrupt, _errno.EUCLEAN, "bitmap_corrupt table_corrupt double_free already_used invalid_run invalid_inode"),
+    (Corrupt, _errno.EUCLEAN, "bad_magic bad_checksum bad_version bad_value wrong_volume misdirected outdated"),
+    (Corrupt, _errno.EUCLEAN, "bad_journal_region bad_record was_durable newer_checkpoint unreadable data_mismatch"),
+    (Corrupt, _errno.EUCLEAN, "not_next out_of_bounds"),
+    (Error, _errno.ELOOP, "symlink_loop"),
+    (Error, _errno.EMLINK, "too_many_links"),
+    (Error, _errno.ENODATA, "no_attribute"),
+    (Error, _errno.ENXIO, "no_such_offset"),
+    (Error, _errno.ECANCELED, "cancelled"),
+    (Error, _errno.EIO, "io no_threads no_random allocation_failed"),
+    # What only a mistake in the engine brings about.
+    (Error, _errno.EIO, "internal panic wrong_run unsorted_batch log_overdrawn log_overrun bad_epoch"),
+    (Error, _errno.EIO, "alignment invalid_request invalid_group checkpoint_pending"),
 )
-
-_BY_ERRNO: dict[int, type[Error]] = {
-    _errno.ENOENT: NotFound,
-    _errno.EEXIST: Exists,
-    _errno.ENOTDIR: NotADirectory,
-    _errno.EISDIR: IsADirectory,
-    _errno.EACCES: PermissionDenied,
-    _errno.EPERM: PermissionDenied,
-    _errno.ENOTEMPTY: DirectoryNotEmpty,
-    _errno.EINVAL: InvalidArgument,
-    _errno.EBADF: InvalidArgument,
-    _errno.ENAMETOOLONG: InvalidArgument,
-    _errno.EOPNOTSUPP: Unsupported,
-    _errno.EUCLEAN: Corrupt,
-}
 
 
 def build(code: str, errno: int, message: str, filename: Any = None, filename2: Any = None) -> Error:
-    """The exception for one failure of the engine, which calls this. The class follows from the code, and for codes
-    that only the file layer has, from the number that it gives."""
-    kind, errno = _BY_CODE.get(code) or (_BY_ERRNO.get(errno, Error), errno)
-    error = kind(errno, message, filename, None, filename2)
+    """The exception for one failure of the engine, which calls this. Class and number follow from the code; an input or
+    output error keeps the number that the machine gave."""
+    kind, usual = _BY_CODE.get(code, (Error, errno))
+    error = kind(errno if code == "io" else usual, message, filename, None, filename2)
     error.code = code
     return error

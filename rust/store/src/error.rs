@@ -1,6 +1,6 @@
 //! What can go wrong in the store, one code a site.
 
-use vexfs_format::{BlockNo, CheckpointId, Lsn};
+use vexfs_format::Lsn;
 
 /// The result of a store operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -55,7 +55,8 @@ pub enum Error {
     Closed,
     /// There are superblocks, and all of them are damaged.
     #[error(
-        "{name}: every copy of the superblock is damaged ({reason}): without one nothing of the volume can be found; restore the image from a copy"
+        "{name}: every copy of the superblock is damaged ({}): without one nothing of the volume can be found; restore the image from a copy",
+        .reason.code()
     )]
     SuperblocksLost {
         /// The device.
@@ -119,24 +120,6 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
-    /// A checkpoint that had been durable cannot be read.
-    #[error(
-        "checkpoint {named} was made durable but the newest that can be read is {found}: run `vexfs fsck`"
-    )]
-    CheckpointLost {
-        /// The one that the log names.
-        named: CheckpointId,
-        /// The one that was found.
-        found: CheckpointId,
-    },
-    /// Blocks hold something else than what was written.
-    #[error("block {block} is corrupt ({what}): run `vexfs fsck --data`")]
-    CorruptBlock {
-        /// The first bad block.
-        block: BlockNo,
-        /// What it belongs to.
-        what: String,
-    },
     /// A record that passed its checksum makes no sense.
     #[error("corrupt metadata ({what}): run `vexfs fsck`")]
     Corrupt {
@@ -194,8 +177,6 @@ impl Error {
             Self::Threads { .. } => "no_threads",
             Self::NoCheckpoint { .. } => "no_checkpoint",
             Self::LogDamaged { .. } => "log_damaged",
-            Self::CheckpointLost { .. } => "checkpoint_lost",
-            Self::CorruptBlock { .. } => "corrupt_block",
             Self::Corrupt { .. } => "corrupt",
             Self::Device(error) => error.code(),
             Self::Format(error) => error.code(),
