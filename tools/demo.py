@@ -71,21 +71,22 @@ def write_records(image: str) -> None:
             number += 1
 
 
-def start_writer(image: Path) -> subprocess.Popen[str]:
-    """Starts the second process on a new volume."""
+def start_writer(image: Path, said: Path) -> subprocess.Popen[bytes]:
+    """Starts the second process on a new volume. What it says goes into a file: a pipe that nobody reads would stop
+    it."""
     with vexfs.mkfs(image, size=64 * MIB, label="records") as volume:
         volume.mkdir("/records")
     command = [sys.executable, __file__, "--write-records", str(image)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with said.open("wb") as output:
+        return subprocess.Popen(command, stdout=output)
 
 
-def kill_writer(writer: subprocess.Popen[str]) -> int:
+def kill_writer(writer: subprocess.Popen[bytes], said: Path) -> int:
     """Kills the second process in mid-commit; returns how many records it had said to be durable."""
     os.kill(writer.pid, signal.SIGKILL)
-    output, _ = writer.communicate()
+    writer.wait()
     check(writer.returncode == -signal.SIGKILL, f"the writer ended by itself with {writer.returncode}")
-    lines = output.splitlines(keepends=True)
-    return sum(1 for line in lines if line.endswith("\n"))
+    return said.read_bytes().count(b"\n")
 
 
 def check_records(image: Path, acknowledged: int) -> str:
@@ -191,16 +192,16 @@ def demonstrate(folder: Path) -> None:
     timeline = Timeline()
     source = source_tree(folder)
     files = files_below(source)
-    image, records = folder / "demo.vexfs", folder / "records.vexfs"
+    image, records, said = folder / "demo.vexfs", folder / "records.vexfs", folder / "said"
     timeline.step("copied the standard library", f"{len(files)} files")
     volume = vexfs.mkfs(image, size=VOLUME_BYTES, label="demo")
     timeline.step("formatted a volume", f"{VOLUME_BYTES // MIB} MiB")
-    writer = start_writer(records)
+    writer = start_writer(records, said)
     volume.import_tree(source, "/stdlib")
     volume.sync()
     timeline.step("imported it, while another process commits records")
     time.sleep(0.5)
-    acknowledged = kill_writer(writer)
+    acknowledged = kill_writer(writer, said)
     check(acknowledged > 0, "the writer was killed before it committed anything")
     timeline.step("killed the other process in mid-commit", f"{acknowledged} durable commits")
     timeline.step("recovered its volume and proved every record", check_records(records, acknowledged))

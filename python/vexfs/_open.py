@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 from vexfs import _vexfs
@@ -100,8 +101,11 @@ def open(
         NotAVolume: it is something else, or its format is newer than this version.
         Corrupt: it is damaged; `vexfs.fsck` tells how.
         FileNotFoundError: there is no such file.
+
+    Warns:
+        RuntimeWarning: a copy of the superblock is damaged; the volume works from another.
     """
-    return Volume(
+    volume = Volume(
         image,
         mode,
         user,
@@ -112,6 +116,20 @@ def open(
         checkpoint_interval=checkpoint_interval,
         discard=discard,
     )
+    try:
+        _warn_of(volume.bad_superblocks(), volume.path)
+    except BaseException:
+        volume.close()
+        raise
+    return volume
+
+
+def _warn_of(bad_superblocks: list[int], path: str) -> None:
+    """Says that copies are damaged, in the name of whoever called `open`."""
+    if bad_superblocks:
+        blocks = " and ".join(map(str, bad_superblocks))
+        message = f"{path}: the copy of the superblock in block {blocks} is damaged, the volume works from another"
+        warnings.warn(f"{message}; run `vexfs fsck`", RuntimeWarning, stacklevel=3)
 
 
 def fsck(

@@ -393,6 +393,9 @@ class Volume(Verbs):
     def label(self) -> str:
         """The volume's name for people."""
 
+    def bad_superblocks(self) -> list[int]:
+        """The blocks of damaged copies of the superblock; the volume works from another copy."""
+
     def as_of_ns(self) -> int | None:
         """Beside a writer: when the checkpoint that is shown was made, in nanoseconds since 1970."""
 
@@ -690,9 +693,7 @@ class StatVfs:
     def f_namemax(self) -> int:
         """Bytes that a name can have."""
 
-def mkfs(
-    image: _Path, size: int | None, *, label: str = "", force: bool = False, journal_size: int | None = None
-) -> None:
+def mkfs(image: _Path, size: int | None, *, label: str, force: bool = False, journal_size: int | None = None) -> None:
     """Formats a file or block device."""
 
 def tune(image: _Path, *, label: str) -> None:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from vexfs import pattern as _pattern
 from vexfs import tree as _tree
-from vexfs.errors import build
+from vexfs.errors import InvalidArgument, build
 from vexfs.file import open_file
 
 if TYPE_CHECKING:
@@ -103,7 +103,11 @@ class Files:
         """Yields `(directory, names of directories, names of other things)` for a tree; as `os.walk`.
 
         With `topdown` the list of directories may be changed in place to steer the walk. Errors of listing are
-        given to `onerror` and otherwise ignored.
+        given to `onerror`; without it, what is missing, no directory or forbidden is left out.
+
+        Raises:
+            Corrupt: a directory is damaged, and there is no `onerror` to be told.
+            InvalidArgument: the volume was closed, or belongs to the parent of this process.
         """
         stack: list[Any] = [os.fsdecode(os.fspath(top))]
         while stack:
@@ -115,19 +119,22 @@ class Files:
                 with self.scandir(here) as listing:  # type: ignore[attr-defined]
                     entries: list[DirEntry] = list(listing)
             except OSError as error:
+                if not _is_usual(error) and (onerror is None or isinstance(error, InvalidArgument)):
+                    raise
                 if onerror is not None:
                     onerror(error)
                 continue
-            directories = [entry.name for entry in entries if entry.is_dir()]
-            others = [entry.name for entry in entries if not entry.is_dir()]
+            kinds: dict[bool, list[str]] = {True: [], False: []}
+            for entry in entries:
+                kinds[_leads_to_directory(entry)].append(entry.name)
             links = {entry.name for entry in entries if entry.is_symlink()} if not followlinks else set()
-            triple = (here, directories, others)
+            triple = (here, kinds[True], kinds[False])
             if topdown:
                 yield triple
             else:
                 stack.append(triple)
             base = here.rstrip("/") + "/"
-            stack.extend(base + name for name in reversed(directories) if name not in links)
+            stack.extend(base + name for name in reversed(kinds[True]) if name not in links)
 
     def glob(self, pattern: str) -> Iterator[str]:
         """The paths that match a pattern such as `/docs/**/*.md`; see [`vexfs.pattern`][].
@@ -165,7 +172,8 @@ class Files:
         """Copies a directory of the machine into the volume: files, links, special files, modes, times, attributes.
 
         `target` is created if it is missing; what exists is replaced file by file, never removed. In a transaction
-        the import is one change; on a volume each batch of files is.
+        the import is one change; on a volume each batch of files is. Of the extended attributes those of users
+        (`user.`) and access control lists travel: the others mean something on one machine only.
 
         Args:
             source: a directory (or file) of the machine. Links in it are copied as links.
@@ -177,7 +185,7 @@ class Files:
         Returns:
             What was copied: counts, bytes, seconds.
         """
-        return _tree.import_tree(self, source, target, progress, on_error)
+        return _tree.copy_into(self, _tree.Host(), os.fsencode(source), os.fsencode(target), progress, on_error)
 
     def export_tree(
         self,
@@ -190,6 +198,22 @@ class Files:
         """Copies a directory of the volume to one of the machine; the inverse of `import_tree`.
 
         Never writes outside of `target`: links that are there already are not followed, and names that no directory
-        can hold are errors. Owners are kept if the process may do that.
+        can hold are errors. A file takes its name when it is whole. Owners are kept if the process may do that.
         """
-        return _tree.export_tree(self, source, target, progress, on_error)
+        return _tree.copy_out(self, os.fsencode(source), os.fsencode(target), progress, on_error)
+
+
+def _is_usual(error: OSError) -> bool:
+    """Whether a healthy volume in use may have it: a name vanished, changed its kind, or is forbidden."""
+    kinds = FileNotFoundError, NotADirectoryError, PermissionError
+    return isinstance(error, kinds) or error.errno == errno.ELOOP
+
+
+def _leads_to_directory(entry: DirEntry) -> bool:
+    """Whether an entry is a directory or a link to one; what cannot be reached is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if not _is_usual(error):
+            raise
+        return False

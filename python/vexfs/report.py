@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -129,7 +130,10 @@ def _rows(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for number, item in enumerate(value):
                 yield from _rows(f"{prefix}{name}[{number}].", item._fields)
         elif isinstance(value, list):
-            yield prefix + name, ", ".join(map(str, value))
+            yield prefix + name, ", ".join(map(str, value)) or "none"
+        elif name.endswith("_ns") and isinstance(value, int):
+            time = datetime.fromtimestamp(value // 1_000_000_000, UTC)
+            yield prefix + name.removesuffix("_ns"), f"{time:%Y-%m-%d %H:%M:%S} UTC"
         elif isinstance(value, float):
             yield prefix + name, f"{value:.6g}"
         else:

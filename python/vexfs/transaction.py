@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from vexfs import _vexfs
+from vexfs.errors import InvalidArgument
 from vexfs.files import Files
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class Transaction(_vexfs.Transaction, Files):
             self.abort()
 
     def __repr__(self) -> str:
-        state = "active" if self.active else "ended"
+        try:
+            state = "active" if self.active else "ended"
+        except InvalidArgument:
+            state = "ended"
         return f"<vexfs.Transaction {state} isolation={self.isolation!r} durable={self.durable}>"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import random
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from vexfs import _vexfs
-from vexfs.errors import Conflict
+from vexfs.errors import Conflict, ForkedHandle, InvalidArgument
+from vexfs.file import invalid
 from vexfs.files import Files
 from vexfs.report import Info, RecoveryReport, Stats
 from vexfs.transaction import Transaction
@@ -66,16 +68,18 @@ class Volume(_vexfs.Volume, Files):
 
         Raises:
             Conflict: one conflict more than `retries`.
+            InvalidArgument: `retries` is negative.
         """
-        for attempt in range(retries + 1):
+        if retries < 0:
+            raise invalid(f"retries cannot be negative: {retries}")
+        for attempt in range(retries):
             try:
                 with self.transaction(isolation, durable) as transaction:
                     return function(transaction)
             except Conflict:
-                if attempt == retries:
-                    raise
-                time.sleep(random.uniform(0, min(0.0005 * 2**attempt, 0.05)))
-        raise AssertionError("unreachable")
+                time.sleep(random.uniform(0, min(0.0005 * 2 ** min(attempt, 7), 0.05)))
+        with self.transaction(isolation, durable) as transaction:
+            return function(transaction)
 
     @property
     def recovery(self) -> RecoveryReport:
@@ -105,9 +109,14 @@ class Volume(_vexfs.Volume, Files):
         self.close()
 
     def __repr__(self) -> str:
-        if self.closed:
-            return f"<vexfs.Volume {self.path!r} closed>"
-        return f"<vexfs.Volume {self.path!r} mode={self.mode!r} label={self.label!r}>"
+        try:
+            state = "closed" if self.closed else f"mode={self.mode!r} label={self.label!r}"
+        except ForkedHandle:
+            state = "of the parent process"
+        return f"<vexfs.Volume {self.path!r} {state}>"
 
     def _repr_html_(self) -> str:
-        return self.info()._repr_html_() if not self.closed else repr(self)
+        try:
+            return self.info()._repr_html_()
+        except InvalidArgument:
+            return html.escape(repr(self))

@@ -1,8 +1,10 @@
 """Every line of the interface's command line, its exit codes, and what it does with bad input."""
 
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -396,11 +398,38 @@ def test_completion_scripts(cli, shell):
     assert "_VEXFS_COMPLETE" in cli("completion", shell).out
 
 
-def test_completion_completes_paths_of_a_volume(filled):
-    from vexfs.cli.place import INSIDE
+def in_bash(directory, typed):
+    """What an interactive bash with the completion prints when `typed` is typed into its terminal."""
+    program = directory / "bin" / "vexfs"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!{sys.executable}\nfrom vexfs.cli import main\nmain()\n")
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PS1": "", "TERM": "dumb"}
+    master, slave = pty.openpty()
+    command = ["bash", "--norc", "--noprofile", "-i"]
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=directory, env=environment):
+        os.close(slave)
+        os.write(master, b'eval "$(vexfs completion bash)"\n' + typed.encode() + b"\nexit\n")
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(master, 65536):
+                shown += piece
+        os.close(master)
+    return shown.decode()
 
-    found = INSIDE.shell_complete(None, None, f"{filled}:/d")
-    assert [item.value for item in found] == [f"{filled}:/docs/"]
+
+def test_bash_completes_paths_of_a_volume(filled, tmp_path):
+    with vexfs.open(filled) as vol:
+        vol.write_bytes("/docs/two words", b"spaces\n")
+        vol.write_bytes("/docs/with:colon", b"colons\n")
+    image = os.path.basename(filled)
+    typed = f"vexfs ls {image}:/do\t\nvexfs cat {image}:/docs/a\t\n"
+    shown = in_bash(tmp_path, f"{typed}vexfs cat {image}:/docs/two\t\nvexfs cat {image}:/docs/with:c\t\n")
+    assert "a.txt\r\n" in shown
+    assert "hello\r\n" in shown
+    assert "spaces\r\n" in shown
+    assert "colons\r\n" in shown
+    assert re.search(r"label +work", in_bash(tmp_path, f"vexfs info {image[:4]}\t\n"))  # files of the machine
 
 
 def test_install_helpers(cli, tmp_path):

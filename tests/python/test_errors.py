@@ -4,15 +4,16 @@ import errno
 import os
 import pathlib
 import pickle
-import shutil
 import subprocess
 import sys
-from contextlib import suppress
+import warnings
 
 import pytest
 
 import vexfs
 from vexfs import errors
+
+from .damage import flip
 
 
 def code_of(call):
@@ -133,14 +134,36 @@ def test_a_second_opener_is_busy_and_the_error_names_the_holder(vol, image):
     assert str(os.getpid()) in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes read-only files")
-def test_a_read_only_file_cannot_be_opened_for_writing(vol, image):
+def as_user(uid, work):
+    """Runs `work` in a forked child of another user; whether it returned."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_read_only_file_cannot_be_opened_for_writing(vol, image, tmp_path):
     vol.close()
     os.chmod(image, 0o444)
-    with pytest.raises(PermissionError):
-        vexfs.open(image)
-    with vexfs.open(image, "r") as reader:
-        assert reader.listdir("/") == []
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        os.chmod(directory, 0o755)
+
+    def work():
+        assert code_of(lambda: vexfs.open(image)) == (vexfs.PermissionDenied, "permission")
+        assert code_of(lambda: vexfs.mkfs(image, force=True)) == (vexfs.PermissionDenied, "permission")
+        with vexfs.open(image, "r") as reader:
+            assert reader.listdir("/") == []
+
+    assert as_user(65534, work)
 
 
 def test_names_of_256_bytes_are_too_long(vol):
@@ -293,6 +316,9 @@ def test_a_forked_child_is_told_so_and_the_parent_goes_on(vol, image):
                 lambda: vol.close(),
             ):
                 assert code_of(call) == (vexfs.ForkedHandle, "forked")
+            assert "of the parent process" in repr(vol)
+            assert vol._repr_html_()
+            assert "ended" in repr(tx)
             code = 0
         finally:
             os._exit(code)
@@ -330,9 +356,66 @@ def test_paths_of_other_types_are_type_errors(vol):
 def test_bad_isolation_mode_and_retries(vol, image):
     with pytest.raises(ValueError, match="isolation"):
         vol.transaction(isolation="dirty")
+    calls = []
+    with pytest.raises(vexfs.InvalidArgument, match="retries"):
+        vol.run(calls.append, retries=-1)
+    assert not calls
+    vol.run(calls.append, retries=0)
+    assert len(calls) == 1
     vol.close()
     with pytest.raises(ValueError, match="mode"):
         vexfs.open(image, "w")
+
+
+HUGE = 1 << 70
+
+
+def test_numbers_out_of_range_are_bad_arguments(vol, image, tmp_path):
+    vol.write_bytes("/f", b"x")
+    for call in (
+        lambda: vol.truncate("/f", HUGE),
+        lambda: vol.truncate("/f", -1),
+        lambda: vol.chmod("/f", HUGE),
+        lambda: vol.chmod("/f", -1),
+        lambda: vol.chown("/f", HUGE, -1),
+        lambda: vol.mkdir("/d", -1),
+        lambda: vol.touch("/g", HUGE),
+        lambda: vol.mknod("/g", HUGE),
+        lambda: vol.mknod("/g", 0o600, -1),
+        lambda: vol.utime("/f", (1e300, 0)),
+        lambda: vol.utime("/f", ns=(HUGE, 0)),
+        lambda: vol.set_attributes("/f", uid=-2),
+        lambda: vol.open("/g", "w", permissions=HUGE),
+        lambda: vexfs.mkfs(tmp_path / "new", HUGE),
+        lambda: vexfs.mkfs(tmp_path / "new", "9999999999999999TiB"),
+        lambda: vexfs.mkfs(tmp_path / "new", "32MiB", journal_size=HUGE),
+        lambda: vexfs.mkfs(tmp_path / "new", "32MiB", label="\udcff"),
+    ):
+        assert code_of(call)[0] is vexfs.InvalidArgument
+    vol.close()
+    for options in (
+        {"user": (-1, 2, [])},
+        {"user": (1, HUGE, [])},
+        {"user": (1, 2, [-3])},
+        {"workers": 10**7},
+        {"workers": 0},
+        {"workers": -1},
+        {"cache_size": HUGE},
+        {"memtable_size": HUGE},
+        {"commit_interval": -1.0},
+        {"checkpoint_interval": float("nan")},
+    ):
+        assert code_of(lambda options=options: vexfs.open(image, **options))[0] is vexfs.InvalidArgument, options
+    assert code_of(lambda: vexfs.tune(image, label="\udcff"))[0] is vexfs.InvalidArgument
+    assert os.listdir(tmp_path) == [os.path.basename(image)]
+    with vexfs.open(image, user=(1, 2, [3]), workers=2) as again, pytest.raises(TypeError):
+        again.chmod("/f", "600")
+
+
+def test_what_no_code_has_as_type_is_a_type_error(image):
+    for options in ({"user": 5}, {"user": (1, 2)}, {"workers": "2"}, {"cache_size": 1.5}):
+        with pytest.raises((TypeError, ValueError)):
+            vexfs.open(image, **options)
 
 
 def test_repair_is_refused(vol, image):
@@ -343,65 +426,46 @@ def test_repair_is_refused(vol, image):
         vexfs.fsck(image, repair="some")
 
 
-def flip(image, offset, length=64):
-    with open(image, "r+b") as f:
-        f.seek(offset)
-        data = f.read(length)
-        f.seek(offset)
-        f.write(bytes(byte ^ 0xFF for byte in data))
-
-
 def test_a_corrupt_superblock_with_a_good_copy_opens_and_says_so(vol, image):
     vol.write_bytes("/f", b"x")
     vol.close()
     flip(image, 0)
-    with vexfs.open(image, "r") as again:
+    with pytest.warns(RuntimeWarning, match=r"block 0 is damaged.*vexfs fsck") as told:
+        again = vexfs.open(image, "r")
+    with again:
         assert again.read_bytes("/f") == b"x"
         assert again.info().bad_superblocks == [0]
+    assert told[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning):
+            vexfs.open(image)
+    with pytest.warns(RuntimeWarning):
+        vexfs.open(image).close()  # the one that was not returned is closed
 
 
-def test_all_superblocks_corrupt(vol, image):
+@pytest.mark.parametrize(("offset", "kind"), [(40, vexfs.Corrupt), (0, vexfs.NotAVolume)])
+def test_all_superblocks_corrupt(vol, image, offset, kind):
+    """Of one whose first bytes are gone too, nobody can say that it was a volume."""
     vol.close()
-    size = os.path.getsize(image)
-    for block in range(size // 4096):
-        if block in (0, 1, size // 4096 - 1):
-            flip(image, block * 4096)
-    assert code_of(lambda: vexfs.open(image))[0] in (vexfs.NotAVolume, vexfs.Corrupt)
+    for copy in (0, 4096, os.path.getsize(image) - 4096):
+        flip(image, copy + offset)
+    for call in (lambda: vexfs.open(image), lambda: vexfs.fsck(image), lambda: vexfs.tune(image, label="x")):
+        with pytest.raises(kind) as caught:
+            call()
+        assert "fsck" not in str(caught.value)
 
 
-def test_a_corrupt_data_block_is_an_error_that_names_it_and_nothing_else_is_lost(vol, image):
-    marker = b"precious" * 1024  # whole blocks: nothing of it is kept in the tree
-    vol.write_bytes("/bad", marker)
-    vol.write_bytes("/good", b"x" * 9000)
-    vol.close()
-    data = pathlib.Path(image).read_bytes()
-    flip(image, data.index(b"precious"))
-    with vexfs.open(image) as again:
-        assert code_of(lambda: again.read_bytes("/bad"))[0] is vexfs.Corrupt
-        assert again.read_bytes("/good") == b"x" * 9000
-    report = vexfs.fsck(image, data=True)
-    assert not report.clean
-    assert report.findings
-
-
-def test_any_single_corrupt_block_of_a_small_volume_is_no_panic(tmp_path):
-    """Open, walk and read everything with each block flipped in turn: errors are vexfs errors, and what is read is
-    right."""
-    master = tmp_path / "master"
-    contents = {f"/d{n % 5}/f{n}": bytes([n]) * (n * 700) for n in range(40)}
-    with vexfs.mkfs(master, "2MiB") as vol:
-        vol.write_many(contents, parents=True)
-    image = tmp_path / "bad"
-    shutil.copyfile(master, image)
-    blocks = os.path.getsize(master) // 4096
-    for block in range(blocks):
-        flip(image, block * 4096 + 128, 512)
-        with suppress(vexfs.Error), vexfs.open(image, "r") as vol:
-            for path, data in contents.items():
-                with suppress(vexfs.Error):
-                    assert vol.read_bytes(path) == data
-        flip(image, block * 4096 + 128, 512)
-    assert image.read_bytes() == master.read_bytes()
+def test_errors_of_open_files_name_the_file(vol, image):
+    for path in ("/f", b"/f"):
+        with vol.open(path, "wb", buffering=0) as file:
+            with pytest.raises(vexfs.Error) as caught:
+                file.pread(1, 0)
+            assert caught.value.filename == path
+            with pytest.raises(vexfs.TooLarge) as caught:
+                file.pwrite(b"x", 1 << 50)
+            assert caught.value.filename == path
+            assert "/f" in str(caught.value)
 
 
 def test_errors_pickle_and_print(vol):

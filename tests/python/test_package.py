@@ -46,6 +46,7 @@ def test_volume_and_transaction_have_the_same_verbs():
     assert of_volume - of_transaction == {
         "as_of",
         "as_of_ns",
+        "bad_superblocks",
         "checkpoint",
         "close",
         "closed",
@@ -64,6 +65,19 @@ def test_volume_and_transaction_have_the_same_verbs():
         "sync",
         "transaction",
     }
+
+
+def test_every_code_of_the_engine_has_a_class_and_is_in_the_documentation():
+    import importlib.util
+
+    from vexfs import errors
+
+    specification = importlib.util.spec_from_file_location("errors_page", ROOT / "tools" / "errors.py")
+    tool = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(tool)
+    assert set(tool.messages()) == set(errors._BY_CODE)
+    assert all(tool.messages().values())
+    assert tool.page() == tool.PAGE.read_text(), "make errors"
 
 
 def test_importing_takes_no_other_package_and_little_time():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import click
@@ -72,4 +73,6 @@ def vexfs() -> None:
 
 def main() -> None:
     """The command `vexfs`."""
+    if "_VEXFS_COMPLETE" in os.environ:
+        importlib.import_module("vexfs.cli.completing")
     run(vexfs, "vexfs")

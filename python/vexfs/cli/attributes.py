@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import pwd
 import re
@@ -78,32 +79,36 @@ def _each(volume: Volume, path: str, recursive: bool) -> Iterator[tuple[str, Sta
 @click.argument("mode")
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-R", "--recursive", is_flag=True, help="With everything below; links are left alone.")
-def chmod(mode: str, places: tuple[Place, ...], recursive: bool) -> None:
+def chmod(mode: str, places: tuple[Place, ...], recursive: bool) -> int:
     """Change permissions: MODE is octal or like u+x,go-w."""
     change = changed_mode(mode)
     with Volumes("rw") as volumes:
         for place in places:
-            volume = volumes.of(place)
-            for path, status in _each(volume, place.path, recursive):
-                if not stat.S_ISLNK(status.st_mode):
-                    directory = stat.S_ISDIR(status.st_mode)
-                    volume.chmod(path, change(stat.S_IMODE(status.st_mode), directory))
+            with volumes.trying(place):
+                volume = volumes.of(place)
+                for path, status in _each(volume, place.path, recursive):
+                    if not stat.S_ISLNK(status.st_mode):
+                        directory = stat.S_ISDIR(status.st_mode)
+                        volume.chmod(path, change(stat.S_IMODE(status.st_mode), directory))
+        return volumes.failed
 
 
 @click.command(cls=Verb)
 @click.argument("owner", metavar="[USER][:GROUP]")
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-R", "--recursive", is_flag=True, help="With everything below, links themselves included.")
-def chown(owner: str, places: tuple[Place, ...], recursive: bool) -> None:
+def chown(owner: str, places: tuple[Place, ...], recursive: bool) -> int:
     """Change owner and group: names of this machine, or numbers."""
     user, _, group = owner.partition(":")
     uid = _number(user, lambda name: pwd.getpwnam(name).pw_uid, "user")
     gid = _number(group, lambda name: grp.getgrnam(name).gr_gid, "group")
     with Volumes("rw") as volumes:
         for place in places:
-            volume = volumes.of(place)
-            for path, _ in _each(volume, place.path, recursive):
-                volume.chown(path, uid, gid, follow_symlinks=not recursive)
+            with volumes.trying(place):
+                volume = volumes.of(place)
+                for path, _ in _each(volume, place.path, recursive):
+                    volume.chown(path, uid, gid, follow_symlinks=not recursive)
+        return volumes.failed
 
 
 def _number(name: str, look_up: Callable[[str], int], what: str) -> int:
@@ -126,11 +131,11 @@ def xattr() -> None:
 @click.argument("place", type=INSIDE, metavar="IMAGE:/PATH")
 @JSON
 def list_(place: Place, as_json: bool) -> None:
-    """List the names."""
+    """List the names; with --json also the values, in base64."""
     with opened(place) as volume:
         names = sorted(volume.listxattr(place.path))
         if as_json:
-            print_json({name: escaped(volume.getxattr(place.path, name).decode("latin-1")) for name in names})
+            print_json({name: base64.b64encode(volume.getxattr(place.path, name)).decode() for name in names})
         else:
             for name in names:
                 print(name_of(name))

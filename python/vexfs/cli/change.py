@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from typing import TYPE_CHECKING
 
 import click
 
-import vexfs
 from vexfs.cli.place import INSIDE, PLACE, SIZE, Place, Volumes, opened
-from vexfs.cli.verb import Verb, fail
+from vexfs.cli.verb import Verb, fail, refused
 
 if TYPE_CHECKING:
     from vexfs import Volume
@@ -45,34 +45,37 @@ def mv(sources: tuple[Place, ...], target: Place, no_clobber: bool) -> None:
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-r", "-R", "--recursive", is_flag=True, help="Directories and what is in them.")
 @click.option("-f", "--force", is_flag=True, help="What is missing is no error.")
-def rm(places: tuple[Place, ...], recursive: bool, force: bool) -> None:
+def rm(places: tuple[Place, ...], recursive: bool, force: bool) -> int:
     """Remove files."""
     with Volumes("rw") as volumes:
         for place in places:
-            volume = volumes.of(place)
-            try:
-                if recursive and volume.is_dir(place.path, follow_symlinks=False):
-                    volume.rmtree(place.path)
-                else:
-                    volume.unlink(place.path)
-            except FileNotFoundError:
-                if not force:
-                    raise
+            with volumes.trying(place):
+                _remove(volumes.of(place), place, recursive, force)
+        return volumes.failed
+
+
+def _remove(volume: Volume, place: Place, recursive: bool, force: bool) -> None:
+    if not volume.is_dir(place.path, follow_symlinks=False):
+        volume.unlink(place.path, missing_ok=force)
+    elif recursive:
+        volume.rmtree(place.path)
+    else:
+        raise refused(f"{place} is a directory: use -r")
 
 
 @click.command(cls=Verb)
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-p", "--parents", is_flag=True, help="With what is missing above; existing is no error.")
 @click.option("-m", "--mode", default="777", metavar="OCTAL", help="Permissions, before the umask.")
-def mkdir(places: tuple[Place, ...], parents: bool, mode: str) -> None:
+def mkdir(places: tuple[Place, ...], parents: bool, mode: str) -> int:
     """Make directories."""
-    try:
-        bits = int(mode, 8)
-    except ValueError:
-        fail(f"{mode!r} is not an octal mode")
+    if not re.fullmatch("[0-7]{1,4}", mode):
+        fail(f"{mode!r} is not an octal mode, such as 755")
     with Volumes("rw") as volumes:
         for place in places:
-            volumes.of(place).mkdir(place.path, bits, parents=parents, exist_ok=parents)
+            with volumes.trying(place):
+                volumes.of(place).mkdir(place.path, int(mode, 8), parents=parents, exist_ok=parents)
+        return volumes.failed
 
 
 @click.command(cls=Verb)
@@ -97,30 +100,37 @@ def ln(target: Place, place: Place, symbolic: bool, force: bool) -> None:
 @click.command(cls=Verb)
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-c", "--no-create", is_flag=True, help="What is missing stays missing.")
-def touch(places: tuple[Place, ...], no_create: bool) -> None:
+def touch(places: tuple[Place, ...], no_create: bool) -> int:
     """Set times to now; create empty files."""
     with Volumes("rw") as volumes:
         for place in places:
-            volume = volumes.of(place)
-            if not no_create or volume.exists(place.path):
-                volume.touch(place.path)
+            with volumes.trying(place):
+                volume = volumes.of(place)
+                if not no_create or volume.exists(place.path):
+                    volume.touch(place.path)
+        return volumes.failed
 
 
 @click.command(cls=Verb)
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @click.option("-s", "--size", type=SIZE, required=True, help="The new length.")
 @click.option("-c", "--no-create", is_flag=True, help="What is missing stays missing.")
-def truncate(places: tuple[Place, ...], size: int, no_create: bool) -> None:
+def truncate(places: tuple[Place, ...], size: int, no_create: bool) -> int:
     """Cut or grow files; what is added is a hole."""
     with Volumes("rw") as volumes:
         for place in places:
-            volume = volumes.of(place)
-            found = volume.exists(place.path)
-            if not found and no_create:
-                continue
-            if found and stat.S_ISDIR(volume.stat(place.path).st_mode):
-                raise vexfs.IsADirectory(21, "a directory has no length to set", place.path)
-            with volume.transaction() as transaction:
-                if not found:
-                    transaction.touch(place.path)
-                transaction.truncate(place.path, size)
+            with volumes.trying(place):
+                _truncate(volumes.of(place), place, size, no_create)
+        return volumes.failed
+
+
+def _truncate(volume: Volume, place: Place, size: int, no_create: bool) -> None:
+    found = volume.stat_or_none(place.path)
+    if found is None and no_create:
+        return
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        raise refused(f"{place} is a directory, which has no length to set")
+    with volume.transaction() as transaction:
+        if found is None:
+            transaction.touch(place.path)
+        transaction.truncate(place.path, size)

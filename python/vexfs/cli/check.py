@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 import click
 
 import vexfs
@@ -9,6 +12,9 @@ from vexfs.cli.place import IMAGE
 from vexfs.cli.show import bar, escaped, print_json, print_report, print_rows
 from vexfs.cli.verb import Check, fail
 from vexfs.cli.volume import JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["fsck", "recover"]
 
@@ -53,11 +59,30 @@ def fsck(
     if as_json:
         print_json(report.to_dict())
     else:
-        for finding in report.findings:
-            print(f"{finding.number} {finding.name}: {escaped(finding.message)}")
-        state = "clean" if report.clean else f"{len(report.findings)} findings"
-        print(f"{image}: {state}, {report.files} files, {report.blocks_used} of {report.blocks} blocks used")
+        for line in _lines(report):
+            print(escaped(line))
+        print(f"{image}: {_state(report)}, {report.files} files, {report.blocks_used} of {report.blocks} blocks used")
     return CLEAN if report.clean else UNCORRECTED
+
+
+def _lines(report: vexfs.FsckReport) -> Iterator[str]:
+    """Every finding with where it is and what a repair does; then what the findings do not tell."""
+    for finding in report.findings:
+        place = f"{finding.path}: " if hasattr(finding, "path") else ""
+        yield f"{finding.severity} {finding.number} {finding.name}: {place}{finding.message}"
+        yield f"    repair: {finding.repair}"
+    listed = Counter(finding.number for finding in report.findings)
+    for kind in report.counts:
+        if kind.count > listed[kind.number]:
+            yield f"{kind.number} {kind.name}: {kind.count - listed[kind.number]} more, {kind.count} in all"
+    for step in report.passes:
+        if step.state != "done":
+            yield f"pass {step.id} {step.name} was {step.state}: {getattr(step, 'note', 'no reason given')}"
+
+
+def _state(report: vexfs.FsckReport) -> str:
+    found = sum(kind.count for kind in report.counts)
+    return "clean" if report.clean else "1 finding" if found == 1 else f"{found} findings"
 
 
 def _print_passes(as_json: bool) -> None:

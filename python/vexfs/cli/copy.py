@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from vexfs.cli.change import into
 from vexfs.cli.place import PLACE, Place, Volumes
 from vexfs.cli.show import transfer_progress
-from vexfs.cli.verb import Verb, fail, warn
+from vexfs.cli.verb import Verb, fail, refused
+from vexfs.tree import Host, Inside, copy_into, copy_out
 
 if TYPE_CHECKING:
     from vexfs import Volume
@@ -29,7 +30,9 @@ PIECE = 8 << 20
 def cp(sources: tuple[Place, ...], target: Place, recursive: bool) -> int:
     """Copy files. Either side may be IMAGE:/path; - is standard input or output.
 
-    Modes, times, links and attributes are kept, as with cp -a.
+    Modes, times, owners, links, holes and attributes are kept, as with cp -a; a symbolic link is copied itself, unless
+    a / follows its name. Between the machine and a volume, user attributes and access control lists travel. What
+    cannot be read is said and left out, and the exit code is 1.
     """
     if target.image is None and all(source.image is None for source in sources):
         fail("neither side is in a volume: write IMAGE:/path")
@@ -38,91 +41,80 @@ def cp(sources: tuple[Place, ...], target: Place, recursive: bool) -> int:
     with Volumes("r") as volumes:
         if target.image is not None:
             volumes.of(target, "rw")
-        if len(sources) > 1 and not _is_directory(volumes, target):
+        if len(sources) > 1 and not _is_directory(volumes, target, follow=True):
             fail(f"{target} is not a directory")
-        failed = 0
         for source in sources:
-            if _is_directory(volumes, source) and not recursive:
-                warn(f"{source} is a directory: use -r")
-                failed = 1
-            else:
-                _copy(volumes, source, target)
-        return failed
+            with volumes.trying(source):
+                _copy(volumes, source, target, recursive)
+        return volumes.failed
 
 
-def _is_directory(volumes: Volumes, place: Place) -> bool:
+def _is_directory(volumes: Volumes, place: Place, follow: bool) -> bool:
     if place.is_stream:
         return False
-    return os.path.isdir(place.path) if place.image is None else volumes.of(place).is_dir(place.path)
+    if place.image is not None:
+        return volumes.of(place).is_dir(place.path, follow_symlinks=follow)
+    return os.path.isdir(place.path) and (follow or not os.path.islink(place.path))
 
 
-def _copy(volumes: Volumes, source: Place, target: Place) -> None:
-    if target.is_stream:
-        with volumes.of(source).open(source.path, "rb", buffering=0) as file:
-            shutil.copyfileobj(file, sys.stdout.buffer, PIECE)
-        sys.stdout.buffer.flush()
-    elif target.image is None:
-        goal = target.path
-        if os.path.isdir(goal):
-            goal = os.path.join(goal, os.path.basename(source.path.rstrip("/")))
-        with transfer_progress(source.path) as progress:
-            volumes.of(source).export_tree(source.path, goal, progress=progress)
-    elif source.is_stream:
-        volume = volumes.of(target)
-        if volume.is_dir(target.path):
-            fail(f"{target} is a directory: name the file")
-        with volume.open(target.path, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, PIECE)
-    elif source.image is None:
-        volume = volumes.of(target)
-        goal = into(volume, os.path.abspath(source.path), target.path)
-        with transfer_progress(source.path) as progress:
-            volume.import_tree(source.path, goal, progress=progress)
+def _copy(volumes: Volumes, source: Place, target: Place, recursive: bool) -> None:
+    follow = source.path.endswith("/")
+    if source.is_stream:
+        _from_stream(volumes.of(target), target)
+    elif _is_directory(volumes, source, follow) and not recursive:
+        raise refused(f"{source} is a directory: use -r")
+    elif target.is_stream:
+        _to_stream(volumes.of(source), source.path)
     else:
-        _between(volumes.of(source), source.path, volumes.of(target), target.path)
+        _copy_tree(volumes, source, target, follow)
 
 
-def _between(source: Volume, path: str, target: Volume, goal: str) -> None:
-    """Copies within a volume, or from one to another."""
-    goal = into(target, path, goal)
-    if not source.is_dir(path):
-        _one(source, path, target, goal)
-        return
-    if source is target and f"{goal.rstrip('/')}/".startswith(f"{path.rstrip('/')}/"):
-        fail(f"{path} cannot be copied into itself")
-    for directory, directories, names in source.walk(path):
-        there = goal + directory[len(path.rstrip("/")) :]
-        target.mkdir(there, parents=True, exist_ok=True)
-        for name in [*names, *(name for name in directories if source.is_symlink(f"{directory}/{name}"))]:
-            _one(source, f"{directory.rstrip('/')}/{name}", target, f"{there.rstrip('/')}/{name}")
-    for directory, _, _ in source.walk(path, topdown=False):
-        _attributes(source, directory, target, goal + directory[len(path.rstrip("/")) :])
+def _from_stream(volume: Volume, target: Place) -> None:
+    if volume.is_dir(target.path):
+        fail(f"{target} is a directory: name the file")
+    with volume.open(target.path, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, PIECE)
 
 
-def _one(source: Volume, path: str, target: Volume, goal: str) -> None:
-    if source.is_symlink(path):
-        target.symlink(source.readlink(path), goal)
-    elif not source.is_file(path):
-        status = source.stat(path, follow_symlinks=False)
-        target.mknod(goal, status.st_mode, status.st_rdev)
-    elif source is target:
-        target.copy(path, goal)
-    else:
-        with source.open(path, "rb", buffering=0) as here, target.open(goal, "wb", buffering=0) as there:
-            shutil.copyfileobj(here, there, PIECE)
-    _attributes(source, path, target, goal)
+def _to_stream(volume: Volume, path: str) -> None:
+    with volume.open(path, "rb", buffering=0) as file:
+        shutil.copyfileobj(file, sys.stdout.buffer, PIECE)
+    sys.stdout.buffer.flush()
 
 
-def _attributes(source: Volume, path: str, target: Volume, goal: str) -> None:
-    status: Any = source.stat(path, follow_symlinks=False)
-    for name in source.listxattr(path, follow_symlinks=False):
-        target.setxattr(goal, name, source.getxattr(path, name, follow_symlinks=False), follow_symlinks=False)
-    target.set_attributes(
-        goal,
-        mode=None if source.is_symlink(path) else status.st_mode & 0o7777,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        atime_ns=status.st_atime_ns,
-        mtime_ns=status.st_mtime_ns,
-        follow_symlinks=False,
-    )
+def _copy_tree(volumes: Volumes, source: Place, target: Place, follow: bool) -> None:
+    with transfer_progress(source.path) as progress:
+        tell = volumes.teller(source)
+        if target.image is None:
+            goal = _into_host(source.path, target.path)
+            copy_out(volumes.of(source), os.fsencode(source.path), os.fsencode(goal), progress, tell, follow)
+            return
+        volume = volumes.of(target)
+        if source.image is None:
+            goal = into(volume, os.path.abspath(source.path), target.path)
+            copy_into(volume, Host(), os.fsencode(source.path), os.fsencode(goal), progress, tell, follow)
+            return
+        goal = into(volume, source.path, target.path)
+        if volumes.of(source) is volume and _within(volume, source.path, goal, follow):
+            fail(f"{source} cannot be copied to itself, or into itself")
+        origin = Inside(volumes.of(source))
+        copy_into(volume, origin, os.fsencode(source.path), os.fsencode(goal), progress, tell, follow)
+
+
+def _into_host(source: str, target: str) -> str:
+    """Where a thing goes on the machine: into `target` if that is a directory, else to `target` itself."""
+    name = os.path.basename(source.rstrip("/"))
+    return os.path.join(target, name) if os.path.isdir(target) and name not in ("", ".", "..") else target
+
+
+def _within(volume: Volume, source: str, goal: str, follow: bool) -> bool:
+    """Whether `goal` is the source, or lies somewhere in it."""
+    inode, root = volume.stat(source, follow_symlinks=follow).st_ino, volume.stat("/").st_ino
+    found = volume.stat_or_none(goal, follow_symlinks=False)
+    if found is not None and found.st_ino == inode:
+        return True
+    while not volume.is_dir(goal):
+        goal = goal.rstrip("/").rpartition("/")[0] or "/"
+    while (here := volume.stat(goal).st_ino) not in (inode, root):
+        goal += "/.."
+    return here == inode

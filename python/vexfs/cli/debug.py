@@ -9,19 +9,11 @@ import click
 from vexfs import _vexfs
 from vexfs.cli.place import IMAGE
 from vexfs.cli.show import print_json, print_report
-from vexfs.cli.verb import USAGE, Verb
+from vexfs.cli.verb import Judged, Verb
 from vexfs.cli.volume import JSON
 from vexfs.report import Report
 
 __all__ = ["debug"]
-
-
-class Show(Verb):
-    """A structure that needs a number and got none, or the other way round, is a matter of usage."""
-
-    def code_of(self, error: Exception) -> int:
-        """16 for bad arguments."""
-        return USAGE if getattr(error, "code", "") == "invalid_argument" else self.failure
 
 
 @click.group(context_settings=Verb.SETTINGS)
@@ -29,7 +21,7 @@ def debug() -> None:
     """Look at the structures of a volume."""
 
 
-@debug.command(cls=Show)
+@debug.command(cls=Judged)
 @click.argument("image", type=IMAGE)
 @click.argument("what", type=click.Choice(["superblock", "checkpoint", "journal", "inode", "node", "block"]))
 @click.argument("number", type=int, required=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from vexfs.cli.check import fsck as fsck_command
+from vexfs import __version__
+from vexfs.cli import check
 from vexfs.cli.place import IMAGE, SIZE
-from vexfs.cli.verb import Format, run
+from vexfs.cli.verb import Check, Format, run
 from vexfs.cli.volume import JSON, make
 
 __all__ = ["fsck", "mkfs"]
@@ -20,7 +21,7 @@ __all__ = ["fsck", "mkfs"]
 @click.option("--journal-size", type=SIZE, help="Of the log; 1/32 of the volume if not given.")
 @click.option("-f", "-F", "--force", is_flag=True, help="Format although there is something already.")
 @click.option("-v", "--verbose", is_flag=True, hidden=True, help="Accepted for mkfs(8); changes nothing.")
-@click.option("-V", "--version", is_flag=True, hidden=True, help="Accepted for mkfs(8); changes nothing.")
+@click.version_option(__version__, "-V", "--version", prog_name="mkfs.vexfs")
 @JSON
 def mkfs_command(
     device: str,
@@ -30,11 +31,15 @@ def mkfs_command(
     journal_size: int | None,
     force: bool,
     verbose: bool,
-    version: bool,
     as_json: bool,
 ) -> None:
     """Format a file or block device as a VexFS volume."""
     make(device, size if size is not None else size_option, label, journal_size, force, as_json)
+
+
+fsck_command = click.version_option(__version__, "-V", "--version", prog_name="fsck.vexfs")(
+    Check("fsck.vexfs", params=list(check.fsck.params), callback=check.fsck.callback, help=check.fsck.help)
+)
 
 
 def mkfs() -> None:

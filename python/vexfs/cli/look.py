@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vexfs.cli.place import INSIDE, Place, Volumes, opened, parse_place
-from vexfs.cli.show import name_of, print_json, print_rows, time_of
-from vexfs.cli.verb import Verb, fail, warn
+from vexfs.cli.show import name_of, print_json, print_rows, printable, time_of
+from vexfs.cli.verb import Verb, fail
 from vexfs.cli.volume import JSON
 from vexfs.sizes import format_size
 
@@ -105,29 +105,41 @@ def below(volume: Volume, top: str) -> Iterator[tuple[str, Stat]]:
 @click.option("-l", "--long", is_flag=True, help="With mode, links, owner, group, size and time.")
 @click.option("-R", "--recursive", is_flag=True, help="With everything below.")
 @JSON
-def ls(places: tuple[Place, ...], long: bool, recursive: bool, as_json: bool) -> None:
+def ls(places: tuple[Place, ...], long: bool, recursive: bool, as_json: bool) -> int:
     """List directories."""
-    found: list[dict[str, Any]] = []
     with Volumes("r") as volumes:
-        first = True
-        for place in places:
+        sections = _sections(volumes, places, recursive)
+        if as_json:
+            print_json([row for place, volume, _, entries in sections for row in _rows(place, volume, entries)])
+            return volumes.failed
+        for number, (_, volume, title, entries) in enumerate(sections):
+            if title is not None and (recursive or len(places) > 1):
+                print(("\n" if number else "") + f"{name_of(title)}:")
+            _print_entries(volume, entries, long)
+        return volumes.failed
+
+
+Entries = list[tuple[str, str, "Stat"]]
+"""`(name, path, status)` of what is listed."""
+
+
+def _rows(place: Place, volume: Volume, entries: Entries) -> list[dict[str, Any]]:
+    return [{"image": place.image, **described(volume, path, status)} for _, path, status in entries]
+
+
+def _sections(
+    volumes: Volumes, places: tuple[Place, ...], recursive: bool
+) -> Iterator[tuple[Place, Volume, str | None, Entries]]:
+    """What to list for each argument that can be listed."""
+    for place in places:
+        with volumes.trying(place):
             volume = volumes.of(place)
             for title, entries in _listings(volume, place.path, recursive):
-                if as_json:
-                    found.extend(
-                        {"image": place.image, **described(volume, path, status)} for _, path, status in entries
-                    )
-                    continue
-                if title is not None and (recursive or len(places) > 1):
-                    print(("" if first else "\n") + f"{name_of(title)}:")
-                first = False
-                _print_entries(volume, entries, long)
-    if as_json:
-        print_json(found)
+                yield place, volume, title, entries
 
 
-def _listings(volume: Volume, top: str, recursive: bool) -> Iterator[tuple[str | None, list[tuple[str, str, Stat]]]]:
-    """For each directory its title and its `(name, path, status)`; a file is a listing of itself."""
+def _listings(volume: Volume, top: str, recursive: bool) -> Iterator[tuple[str | None, Entries]]:
+    """For each directory its title and what is in it; a file is a listing of itself."""
     status = volume.stat(top)
     if not modes.S_ISDIR(status.st_mode):
         yield None, [(top, top, volume.stat(top, follow_symlinks=False))]
@@ -141,7 +153,7 @@ def _listings(volume: Volume, top: str, recursive: bool) -> Iterator[tuple[str |
             stack.extend(entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False))
 
 
-def _print_entries(volume: Volume, entries: list[tuple[str, str, Stat]], long: bool) -> None:
+def _print_entries(volume: Volume, entries: Entries, long: bool) -> None:
     if not long:
         for name, _, _ in entries:
             print(name_of(name))
@@ -157,6 +169,10 @@ def _print_entries(volume: Volume, entries: list[tuple[str, str, Stat]], long: b
     print_rows(rows, " r  r")
 
 
+BRANCHES = ("├── ", "└── ", "│   ")
+ASCII_BRANCHES = ("|-- ", "`-- ", "|   ")
+
+
 @click.command(cls=Verb)
 @click.argument("place", type=INSIDE, metavar="IMAGE:/PATH")
 @JSON
@@ -167,6 +183,7 @@ def tree(place: Place, as_json: bool) -> None:
             print_json(_tree_of(volume, place.path))
             return
         print(name_of(str(place)))
+        branch, last_branch, line = BRANCHES if printable("".join(BRANCHES)) else ASCII_BRANCHES
         counts = {True: 0, False: 0}
         stack = [("", entry, last) for entry, last in _branches(volume, place.path)]
         while stack:
@@ -174,9 +191,9 @@ def tree(place: Place, as_json: bool) -> None:
             directory = entry.is_dir(follow_symlinks=False)
             counts[directory] += 1
             target = f" -> {name_of(volume.readlink(entry.path))}" if entry.is_symlink() else ""
-            print(f"{prefix}{'└── ' if last else '├── '}{name_of(entry.name)}{target}")
+            print(f"{prefix}{last_branch if last else branch}{name_of(entry.name)}{target}")
             if directory:
-                inner = prefix + ("    " if last else "│   ")
+                inner = prefix + ("    " if last else line)
                 stack.extend((inner, below, end) for below, end in _branches(volume, entry.path))
         print(f"\n{counts[True]} directories, {counts[False]} files")
 
@@ -202,33 +219,40 @@ def _tree_of(volume: Volume, path: str) -> dict[str, Any]:
 @click.command(cls=Verb)
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
 @JSON
-def stat(places: tuple[Place, ...], as_json: bool) -> None:
+def stat(places: tuple[Place, ...], as_json: bool) -> int:
     """Show the attributes of files; links are not followed."""
+    found = []
     with Volumes("r") as volumes:
-        found = []
         for place in places:
-            volume = volumes.of(place)
-            found.append(described(volume, place.path, volume.stat(place.path, follow_symlinks=False)))
-    if as_json:
-        print_json(found if len(found) > 1 else found[0])
-        return
-    for fields in found:
-        for name, value in fields.items():
-            if name.endswith("_ns"):
-                name, value = name.removesuffix("_ns"), f"{time_of(value)}.{value % 1_000_000_000:09d}"
-            print(f"{name:>9}  {name_of(str(value))}")
+            with volumes.trying(place):
+                volume = volumes.of(place)
+                found.append(described(volume, place.path, volume.stat(place.path, follow_symlinks=False)))
+        if as_json:
+            print_json(found if len(places) > 1 else next(iter(found), None))
+            return volumes.failed
+        for fields in found:
+            _print_fields(fields)
+        return volumes.failed
+
+
+def _print_fields(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if name.endswith("_ns"):
+            name, value = name.removesuffix("_ns"), f"{time_of(value)}.{value % 1_000_000_000:09d}"
+        print(f"{name:>9}  {name_of(str(value))}")
 
 
 @click.command(cls=Verb)
 @click.argument("places", type=INSIDE, nargs=-1, required=True, metavar="IMAGE:/PATH...")
-def cat(places: tuple[Place, ...]) -> None:
+def cat(places: tuple[Place, ...]) -> int:
     """Write files to standard output."""
     with Volumes("r") as volumes:
         for place in places:
-            with volumes.of(place).open(place.path, "rb", buffering=0) as file:
+            with volumes.trying(place), volumes.of(place).open(place.path, "rb", buffering=0) as file:
                 while piece := file.read(1 << 20):
                     sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        sys.stdout.buffer.flush()
+        return volumes.failed
 
 
 @click.command(cls=Verb)
@@ -297,24 +321,17 @@ def _size_test(text: str | None) -> Any:
 def du(places: tuple[Place, ...], summarize: bool, apparent: bool, as_json: bool) -> int:
     """Show how much space directories occupy; a file with several names counts once."""
     found: list[dict[str, Any]] = []
-    code = 0
     with Volumes("r") as volumes:
         for place in places:
-            try:
-                volume = volumes.of(place)
-                sums = _sums(volume, place.path, apparent)
-            except OSError as error:
-                warn(str(error))
-                code = 1
-                continue
-            for path in [place.path] if summarize else sums:
-                found.append({"path": path, "bytes": sums[path]})
-    if as_json:
-        print_json(found)
-    else:
-        shown = str if apparent else format_size
-        print_rows([(shown(row["bytes"]), name_of(row["path"])) for row in found], "r")
-    return code
+            with volumes.trying(place):
+                sums = _sums(volumes.of(place), place.path, apparent)
+                found.extend({"path": path, "bytes": sums[path]} for path in ([place.path] if summarize else sums))
+        if as_json:
+            print_json(found)
+        else:
+            shown = str if apparent else format_size
+            print_rows([(shown(row["bytes"]), name_of(row["path"])) for row in found], "r")
+        return volumes.failed
 
 
 def _sums(volume: Volume, top: str, apparent: bool) -> dict[str, int]:

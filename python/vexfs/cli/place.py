@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 import vexfs
-from vexfs.cli.verb import fail
+from vexfs.cli.verb import fail, sentence, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from click.shell_completion import CompletionItem
 
@@ -99,14 +99,20 @@ def _complete(incomplete: str) -> list[CompletionItem]:
             found = [(entry.name, entry.is_dir()) for entry in entries if entry.name.startswith(prefix)]
     except OSError:
         return []
+    found = [(name, is_directory) for name, is_directory in found if name.isprintable()]  # a line for each
     names = (name + "/" if is_directory else name for name, is_directory in sorted(found))
     return [CompletionItem(f"{place.image}:{directory}/{name}") for name in names]
 
 
 class Volumes:
-    """The volumes that one command uses, each opened once."""
+    """The volumes that one command uses, each opened once.
+
+    Attributes:
+        failed: 1 if one of the command's arguments failed, else 0: its exit code.
+    """
 
     def __init__(self, mode: Literal["r", "rw"]) -> None:
+        self.failed = 0
         self._mode: Literal["r", "rw"] = mode
         self._open: dict[str, vexfs.Volume] = {}
         self._stack = contextlib.ExitStack()
@@ -126,6 +132,25 @@ class Volumes:
         if key not in self._open:
             self._open[key] = self._stack.enter_context(vexfs.open(place.image, mode or self._mode))
         return self._open[key]
+
+    @contextlib.contextmanager
+    def trying(self, place: Place) -> Iterator[None]:
+        """What fails in the block is said and remembered, and the command goes on with its next argument."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.teller(place)(error)
+
+    def teller(self, place: Place) -> Callable[[OSError], None]:
+        """Says and remembers what failed at a place."""
+
+        def tell(error: OSError) -> None:
+            warn(sentence(error, place.image))
+            self.failed = 1
+
+        return tell
 
 
 @contextlib.contextmanager

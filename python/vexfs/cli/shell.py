@@ -26,8 +26,9 @@ def completion(shell: str) -> None:
     zsh:  eval "$(vexfs completion zsh)"       in ~/.zshrc
     fish: vexfs completion fish | source       in ~/.config/fish/config.fish
     """
-    from vexfs.cli import vexfs
+    from vexfs.cli import completing, vexfs
 
+    del completing  # it is there for what importing it does
     kind = get_completion_class(shell)
     assert kind is not None
     print(kind(vexfs, {}, "vexfs", "_VEXFS_COMPLETE").source())

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from vexfs.report import Report
     from vexfs.tree import Transferred
 
-__all__ = ["escaped", "name_of", "print_json", "print_report", "print_rows", "time_of", "transfer_progress"]
+__all__ = [
+    "escaped",
+    "name_of",
+    "print_json",
+    "print_report",
+    "print_rows",
+    "printable",
+    "time_of",
+    "transfer_progress",
+]
 
 
 def escaped(text: str) -> str:
@@ -41,6 +50,15 @@ def _escape(character: str) -> str:
 def name_of(name: str) -> str:
     """A name for standard output: escaped on a terminal, as it is in a pipe."""
     return escaped(name) if sys.stdout.isatty() else name
+
+
+def printable(text: str) -> bool:
+    """Whether standard output can show the text."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def time_of(nanoseconds: int) -> str:
@@ -86,9 +104,11 @@ def bar(label: str) -> Iterator[Callable[[float, float | None, str], None] | Non
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn()
+    # Names are text, not markup.
+    name, text = (TextColumn("{task." + field + "}", markup=False) for field in ("description", "fields[text]"))
+    columns = name, BarColumn(), text, TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=None, text="")
+        task = progress.add_task(escaped(label), total=None, text="")
 
         def update(done: float, total: float | None, text: str) -> None:
             progress.update(task, completed=done, total=total, text=text)

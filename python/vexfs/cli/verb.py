@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import click
 
-from vexfs.cli.show import escaped
+from vexfs.cli.show import escaped, print_json
 from vexfs.errors import Error
 
-__all__ = ["USAGE", "Check", "Format", "Verb", "fail", "run", "warn"]
+__all__ = ["USAGE", "Check", "Format", "Judged", "Verb", "fail", "refused", "run", "sentence", "warn"]
 
 USAGE = 16
 
@@ -44,20 +46,27 @@ class Verb(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = self.failure
         except (OSError, MemoryError) as error:
-            warn(_sentence(error))
+            image = _only_image(ctx)
+            warn(sentence(error, image))
+            if ctx.params.get("as_json"):
+                print_json({"error": _described(error, image)})
             code = self.code_of(error)
         ctx.exit(code or 0)
 
 
-class Format(Verb):
+class Judged(Verb):
+    """A command whose arguments only the engine can judge: what it does not take is a matter of usage."""
+
+    def code_of(self, error: Exception) -> int:
+        """16 for bad arguments."""
+        return USAGE if isinstance(error, ValueError) else self.failure
+
+
+class Format(Judged):
     """mkfs(8): 0 done, 8 failed, 16 usage."""
 
     failure = 8
     cancelled = 8
-
-    def code_of(self, error: Exception) -> int:
-        """What cannot be a volume is a matter of usage."""
-        return USAGE if isinstance(error, ValueError) else self.failure
 
 
 class Check(Verb):
@@ -86,10 +95,13 @@ def warn(message: str) -> None:
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Runs a command as a program."""
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+    codecs.register_error("vexfs.bytes", _bytes_of_name)
+    for stream, errors in ((sys.stdout, "vexfs.bytes"), (sys.stderr, "backslashreplace")):
         stream.reconfigure(errors=errors)  # type: ignore[union-attr]
     try:
-        code: Any = command.main(prog_name=name, standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: warn(str(message))
+            code: Any = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = USAGE
@@ -101,10 +113,49 @@ def run(command: click.Command, name: str) -> NoReturn:
     sys.exit(code or 0)
 
 
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, Error):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
+def _bytes_of_name(error: UnicodeError) -> tuple[bytes, int]:
+    """What standard output cannot encode goes out as the bytes that the volume has for it."""
+    assert isinstance(error, UnicodeEncodeError)
+    return error.object[error.start : error.end].encode("utf-8", "surrogateescape"), error.end
+
+
+def refused(message: str) -> OSError:
+    """Why one of several arguments is left out: an error whose text is all there is to say."""
+    return OSError(message)
+
+
+def sentence(error: BaseException, image: str | None = None) -> str:
+    """What happened, to what, in which image, and what to do."""
+    said = _said(error)
+    return said if image is None or image in said else f"{image}: {said}"
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, Error) and error.strerror:
         names = " -> ".join(os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None)
         return f"{names}: {error.strerror}" if names else error.strerror
     return str(error) or type(error).__name__
+
+
+def _described(error: BaseException, image: str | None) -> dict[str, Any]:
+    """An error as JSON has it."""
+    names = [getattr(error, name, None) for name in ("filename", "filename2")]
+    return {
+        "code": getattr(error, "code", type(error).__name__),
+        "errno": getattr(error, "errno", None),
+        "message": _said(error),
+        "image": image,
+        "paths": [os.fsdecode(name) for name in names if name is not None],
+    }
+
+
+def _only_image(context: click.Context) -> str | None:
+    """The image of a command line that has one."""
+    from vexfs.cli.place import Place
+
+    given = [value for value in context.params.values() if value is not None]
+    places = [place for value in given for place in (value if isinstance(value, tuple) else (value,))]
+    images = {place.image for place in places if isinstance(place, Place) and place.image is not None}
+    if not images and isinstance(image := context.params.get("image"), str):
+        return image
+    return images.pop() if len(images) == 1 else None

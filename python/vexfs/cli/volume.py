@@ -7,7 +7,7 @@ import click
 import vexfs
 from vexfs.cli.place import IMAGE, SIZE
 from vexfs.cli.show import print_json, print_report, print_rows
-from vexfs.cli.verb import Format, Verb, fail
+from vexfs.cli.verb import Format, Judged, Verb, fail
 from vexfs.sizes import format_size
 
 __all__ = ["checkpoint", "df", "info", "make", "mkfs", "stats", "tune"]
@@ -38,7 +38,7 @@ def make(image: str, size: int | None, label: str, journal_size: int | None, for
         print(f"{image}: volume{name} of {format_size(made.size_bytes)}, UUID {made.uuid}")
 
 
-@click.command(cls=Verb)
+@click.command(cls=Judged)
 @click.argument("image", type=IMAGE)
 @click.option("-L", "--label", help="A name for people, at most 64 bytes.")
 @JSON

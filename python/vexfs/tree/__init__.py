@@ -1,7 +1,8 @@
 """Whole trees: into the volume and out of it."""
 
-from vexfs.tree.exporting import export_tree
-from vexfs.tree.importing import import_tree
+from vexfs.tree.exporting import copy_out
+from vexfs.tree.importing import copy_into
 from vexfs.tree.progress import Progress, Transferred
+from vexfs.tree.sources import Host, Inside
 
-__all__ = ["Progress", "Transferred", "export_tree", "import_tree"]
+__all__ = ["Host", "Inside", "Progress", "Transferred", "copy_into", "copy_out"]

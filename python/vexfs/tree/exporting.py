@@ -6,34 +6,43 @@ file is created anew, and a name is checked before it is used.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from vexfs.errors import build
-from vexfs.tree.progress import Meter, Progress, Transferred
+from vexfs.errors import InvalidArgument, build
+from vexfs.tree.progress import Meter, OnError, Progress, Transferred
+from vexfs.tree.sources import KEPT, Inside, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from vexfs._vexfs import Stat
 
-__all__ = ["export_tree"]
+__all__ = ["copy_out"]
 
 PIECE = 8 << 20
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def export_tree(
-    volume: Any, source: Any, target: Any, progress: Progress | None, on_error: Callable[[OSError], object] | None
+def copy_out(
+    volume: Any,
+    top: bytes,
+    goal: bytes,
+    progress: Progress | None = None,
+    on_error: OnError = None,
+    follow: bool = True,
 ) -> Transferred:
-    """See `Files.export_tree`."""
-    top, goal = os.fsencode(source), os.fsencode(target)
-    status: Stat = volume.stat(top)
+    """Copies `top` of a volume to the path `goal` of the machine; with `follow` what a link there leads to, else the
+    link."""
+    source = Inside(volume)
+    top, status = source.top(top, follow)
     meter = Meter(progress)
     if progress is not None:
-        meter.done.files_total, meter.done.bytes_total = _measure(volume, top, status)
+        meter.done.files_total, meter.done.bytes_total = measure(source, top, status)
     exporter = _Exporter(volume, meter, on_error)
     if stat.S_ISDIR(status.st_mode):
         exporter.tree(top, goal, status)
@@ -43,7 +52,7 @@ def export_tree(
 
 
 class _Exporter:
-    def __init__(self, volume: Any, meter: Meter, on_error: Callable[[OSError], object] | None) -> None:
+    def __init__(self, volume: Any, meter: Meter, on_error: OnError) -> None:
         self._volume = volume
         self._meter = meter
         self._on_error = on_error
@@ -71,7 +80,8 @@ class _Exporter:
                 fd = self._open(names)
                 try:
                     if filled:
-                        self._attributes(path, fd, status)
+                        with self._forgiving():
+                            self._attributes(path, fd, status)
                         continue
                     self._meter.done.directories += 1
                     stack.append((path, names, status, True))
@@ -94,10 +104,10 @@ class _Exporter:
 
     def _fill(self, path: bytes, names: list[bytes], fd: int) -> list[tuple[bytes, list[bytes], Stat, bool]]:
         """Writes what is in a directory; returns the directories in it, made but empty."""
-        directories = []
-        with self._volume.scandir(path) as entries:
+        directories: list[tuple[bytes, list[bytes], Stat, bool]] = []
+        with self._forgiving(), self._volume.scandir(path) as entries:
             for entry in entries:
-                try:
+                with self._forgiving():
                     name = _checked(entry.name, path)
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISDIR(status.st_mode):
@@ -105,16 +115,21 @@ class _Exporter:
                         directories.append((entry.path, [*names, name], status, False))
                     else:
                         self._one(entry.path, [*names, name], fd, status)
-                except OSError as error:
-                    if self._on_error is None:
-                        raise
-                    self._meter.done.skipped += 1
-                    self._on_error(error)
         return directories
+
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Gives what could not be copied to whoever asked for that, and goes on. A closed volume is no such thing."""
+        try:
+            yield
+        except OSError as error:
+            if self._on_error is None or isinstance(error, InvalidArgument):
+                raise
+            self._meter.done.skipped += 1
+            self._on_error(error)
 
     def _one(self, source: bytes, names: list[bytes], parent: int, status: Stat) -> None:
         name = names[-1]
-        _clear(name, parent)
         kind = stat.S_IFMT(status.st_mode)
         first = self._first.get(status.st_ino) if status.st_nlink > 1 else None
         if first is not None and self._linked(first, name, parent):
@@ -124,10 +139,13 @@ class _Exporter:
             self._file(source, name, parent, status)
             self._meter.done.files += 1
         elif kind == stat.S_IFLNK:
-            os.symlink(self._volume.readlink(source), name, dir_fd=parent)
+            target = self._volume.readlink(source)
+            _clear(name, parent)
+            os.symlink(target, name, dir_fd=parent)
             self._link_attributes(name, parent, status)
             self._meter.done.links += 1
         else:
+            _clear(name, parent)
             os.mknod(name, status.st_mode, status.st_rdev, dir_fd=parent)
             self._link_attributes(name, parent, status)
             self._meter.done.others += 1
@@ -138,6 +156,7 @@ class _Exporter:
     def _linked(self, first: list[bytes], name: bytes, parent: int) -> bool:
         fd = self._open(first[:-1])
         try:
+            _clear(name, parent)
             os.link(first[-1], name, src_dir_fd=fd, dst_dir_fd=parent, follow_symlinks=False)
         except OSError:
             return False
@@ -146,17 +165,23 @@ class _Exporter:
         return True
 
     def _file(self, source: bytes, name: bytes, parent: int, status: Stat) -> None:
-        fd = os.open(name, CREATE, 0o600, dir_fd=parent)
+        """Takes its name when it is whole: what was there before stays if something of it cannot be read."""
+        partial = b".vexfs-%d-%d" % (os.getpid(), status.st_ino)
+        _clear(partial, parent)
+        fd = os.open(partial, CREATE, 0o600, dir_fd=parent)
         try:
-            if status.st_size <= PIECE:
-                data = self._volume.read_bytes(source)
-                _write(fd, data, 0)
-                self._meter.done.bytes += len(data)
-            else:
-                self._pieces(fd, source, status.st_size)
-            self._attributes(source, fd, status)
-        finally:
-            os.close(fd)
+            with os.fdopen(fd, "wb", buffering=0):
+                if status.st_size <= PIECE:
+                    data = self._volume.read_bytes(source)
+                    _write(fd, data, 0)
+                    self._meter.done.bytes += len(data)
+                else:
+                    self._pieces(fd, source, status.st_size)
+                self._attributes(source, fd, status)
+            os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            os.unlink(partial, dir_fd=parent)
+            raise
 
     def _pieces(self, fd: int, source: bytes, size: int) -> None:
         """Copies a large file with its holes."""
@@ -179,12 +204,12 @@ class _Exporter:
             os.fchown(fd, status.st_uid, status.st_gid)
         os.fchmod(fd, stat.S_IMODE(status.st_mode))
         for name in self._volume.listxattr(source, follow_symlinks=False):
-            if name.startswith(("user.", "system.posix_acl_")):
+            if name.startswith(KEPT):
                 value = self._volume.getxattr(source, name, follow_symlinks=False)
                 try:
                     os.setxattr(fd, name, value)
                 except OSError as error:
-                    if error.errno != 95:  # ENOTSUP: the machine's file system has no attributes
+                    if error.errno != errno.ENOTSUP:  # the machine's file system has no attributes
                         raise
         os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -200,7 +225,8 @@ class _Exporter:
 def _checked(name: bytes, directory: bytes) -> bytes:
     """The name, if a directory can have it: a damaged volume must not choose where we write."""
     if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
-        raise build("invalid_name", 117, f"a directory holds the impossible name {name!r}; run vexfs fsck", directory)
+        message = f"a directory holds the impossible name {name!r}; run vexfs fsck"
+        raise build("corrupt", errno.EUCLEAN, message, directory)
     return name
 
 
@@ -227,20 +253,3 @@ def _write(fd: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
-
-
-def _measure(volume: Any, top: bytes, status: Stat) -> tuple[int, int]:
-    """Files and bytes of a tree of the volume."""
-    if not stat.S_ISDIR(status.st_mode):
-        return 1, status.st_size
-    files = size = 0
-    stack = [top]
-    while stack:
-        with volume.scandir(stack.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    files += 1
-                    size += entry.stat(follow_symlinks=False).st_size
-    return files, size

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Progress", "Transferred"]
+__all__ = ["Meter", "OnError", "Progress", "Transferred"]
 
 INTERVAL = 0.1
 """Seconds between two reports."""
@@ -42,6 +42,7 @@ class Transferred:
 
 
 Progress = Callable[[Transferred], object]
+OnError = Callable[[OSError], object] | None
 
 
 class Meter:
