@@ -298,7 +298,6 @@ fn place(
     inner.admit(writer, &mut commits, &state, prepared.growth, tx.removal).map_err(Stop::NoRoom)?;
 
     let since = tx.view.seq();
-    let seq = commits.next_seq();
     let mut record = std::mem::take(&mut prepared.record);
     let mut outcomes = Vec::with_capacity(prepared.merges.len());
     for (key, changes, base) in &prepared.merges {
@@ -311,6 +310,11 @@ fn place(
         }
         outcomes.push((*key, outcome));
     }
+    if record.encoded_len() as u64 > prepared.record_bytes {
+        // Somebody has put a much longer value since, for which no room was asked.
+        return Err(Error::Conflict.into());
+    }
+    let seq = commits.next_seq();
     let done = &prepared.space;
     let ticket = writer.log.enqueue(reservation, record.finish(), seq, done.data);
     let ticket = ticket.map_err(|error| Stop::Refused(Refused::Undone(inner.fail(&error))))?;

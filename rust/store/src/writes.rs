@@ -12,7 +12,8 @@ use vexfs_format::{BlockRun, Ino, Key, Seq};
 
 use crate::Value;
 
-/// A change that commutes with others of its key: it is applied to whatever is committed last.
+/// A change that commutes with others of its key: it is applied to whatever is committed last. All changes of a
+/// transaction to one key together make the value at most 200 bytes longer.
 pub trait Merge: Send + Sync + std::fmt::Debug {
     /// The bytes after the change; `current` is `None` if the key has no value. Returning `None` deletes the key.
     fn apply(&self, current: Option<&[u8]>) -> Option<Vec<u8>>;

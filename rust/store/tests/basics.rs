@@ -144,6 +144,31 @@ fn merges_of_one_key_all_count_and_never_conflict() {
     assert_eq!(u64::from_le_bytes(sum[..].try_into().unwrap()), 55);
 }
 
+#[derive(Debug)]
+struct Append;
+
+impl Merge for Append {
+    fn apply(&self, current: Option<&[u8]>) -> Option<Vec<u8>> {
+        Some([current.unwrap_or_default(), b"!"].concat())
+    }
+}
+
+#[test]
+fn a_merge_into_a_value_that_became_much_longer_conflicts_and_harms_nothing() {
+    let device = formatted(4 << 20);
+    let store = open(&device);
+    let merge = || {
+        let mut tx = store.begin(Isolation::Snapshot).unwrap();
+        tx.merge(key(1), Arc::new(Append));
+        tx
+    };
+    let late = merge();
+    put(&store, key(1), &[b'x'; 1000], Durability::Visible);
+    assert!(matches!(late.commit(Durability::Visible), Err(Error::Conflict)));
+    merge().commit(Durability::Durable).unwrap();
+    assert_eq!(text(&store.view(), key(1)).unwrap().len(), 1001);
+}
+
 #[test]
 fn a_savepoint_undoes_what_came_after_it_and_nothing_else() {
     let device = formatted(4 << 20);

@@ -21,7 +21,7 @@ fn begin(base: &Image, number: u64) -> Work {
 fn last_states(sim: &SimDevice, number: u64) -> Vec<(CrashState, Image)> {
     let trace = sim.trace();
     let all = trace.subsets(Sampling { exhaustive: 2, samples: 4, seed: seed(number) });
-    let states = all.filter(|(state, _)| state.cut == trace.events().len());
+    let states = all.filter(|(state, _)| state.acknowledged == trace.events().len());
     states.collect()
 }
 
