@@ -85,7 +85,8 @@ def open(
     Args:
         image: the file or block device.
         mode: "rw"; or "r", which writes nothing: beside a writer it shows the last checkpoint (`as_of`,
-            `refresh`), and a crashed volume is recovered in memory.
+            `refresh`), and goes on to the newest by itself once the writer no longer keeps that one; a crashed
+            volume is recovered in memory.
         user: `(uid, gid, groups)` to check permissions as a mount would. None checks nothing, and new files get the
             process's uid, gid and umask.
         workers: threads of recovery; one per processor, at most 16, if None.
