@@ -253,7 +253,10 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
         inner.check_writable()?;
         match place(inner, writer, tx, &mut prepared) {
             Ok(placed) => break placed,
-            Err(Stop::NoRoom(room)) => inner.make_room(room, attempts)?,
+            Err(Stop::NoRoom(room)) => {
+                tx.view.let_go();
+                inner.make_room(room, attempts)?;
+            }
             Err(Stop::Refused(refused)) => return Err(refused),
         }
         attempts += 1;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use vexfs_format::{Key, Seq};
+use vexfs_tree::Root;
 
 use crate::merge::{Direction, Layer, Merge};
 use crate::options::Mode;
@@ -18,7 +19,8 @@ pub struct View {
     pub(crate) inner: Arc<Inner>,
     state: Arc<State>,
     seq: Seq,
-    _slot: Slot,
+    /// `None` once nobody reads it any more.
+    slot: Option<Slot>,
 }
 
 impl View {
@@ -32,10 +34,16 @@ impl View {
             let now = inner.state.load_full();
             if Arc::ptr_eq(&now, &state) {
                 slot.set(seq);
-                return Self { inner: Arc::clone(inner), state, seq, _slot: slot };
+                return Self { inner: Arc::clone(inner), state, seq, slot: Some(slot) };
             }
             state = now;
         }
+    }
+
+    /// Holds nothing back any more: for whoever will not read again and waits for room, which it may hold itself.
+    pub(crate) fn let_go(&mut self) {
+        self.state = Arc::new(State { active: Arc::default(), frozen: None, root: Root::empty() });
+        self.slot = None;
     }
 
     pub(crate) fn layers(&self, from: Key, to: Key, direction: Direction) -> Vec<Layer<'static>> {

@@ -29,6 +29,8 @@ pub enum Op {
     /// Every other block of the file, so many of them: more extents than one step of a removal takes.
     Comb(Path, u64, Bytes),
     Truncate(Path, u64),
+    /// Shorter, and at once longer: what the truncation has no time to remove must not come to light again.
+    CutAndGrow(Path, u64, u64),
     Allocate(Path, Allocate, u64, u64),
     Copy(Path, u64, Path, u64, u64),
     SetAttribute(Path, Vec<u8>, Bytes),
@@ -110,6 +112,11 @@ impl Op {
                 (0..*teeth).try_for_each(|tooth| tx.write(ino, tooth * 2 * BLOCK, &bytes.get()))
             }
             Self::Truncate(path, size) => tx.truncate(ino(tx, path)?, *size),
+            Self::CutAndGrow(path, cut, size) => {
+                let ino = ino(tx, path)?;
+                tx.truncate(ino, *cut)?;
+                tx.truncate(ino, *size)
+            }
             Self::Allocate(path, what, offset, len) => tx.allocate(ino(tx, path)?, *what, *offset, *len),
             Self::Copy(from, offset, to, at, len) => {
                 let copied = tx.copy_range(ino(tx, from)?, *offset, ino(tx, to)?, *at, *len)?;
@@ -153,6 +160,10 @@ impl Op {
                 (0..*teeth).for_each(|tooth| put(file, tooth * 2 * BLOCK, &bytes.get()));
             }
             Self::Truncate(path, size) => model.bytes(path).resize(*size as usize, 0),
+            Self::CutAndGrow(path, cut, size) => {
+                model.bytes(path).truncate(*cut as usize);
+                model.bytes(path).resize(*size as usize, 0);
+            }
             Self::Allocate(path, what, offset, len) => allocate(model.bytes(path), *what, *offset, *len),
             Self::Copy(from, offset, to, at, len) => {
                 let bytes = model.bytes(from)[*offset as usize..][..*len as usize].to_vec();
@@ -290,6 +301,7 @@ fn content(model: &Model, path: Path, random: &mut Random) -> Option<Op> {
     };
     let blocks = |random: &mut Random| BLOCK * (1 + random.below(5));
     let op = match random.below(20) {
+        12..=14 if size > MIB => Op::CutAndGrow(path, random.below(100_000), size - random.below(5000)),
         0..=4 => Op::Write(path, place, bytes),
         5..=8 => Op::Append(path, bytes),
         9..=11 => Op::WriteAll(path, bytes),
