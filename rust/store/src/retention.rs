@@ -241,3 +241,6 @@ impl ChainReader<'_> {
         Ok((entries, blocks))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -355,3 +355,45 @@ fn a_closed_store_refuses_commits_and_loses_none_before() {
     assert!(store.recovery().clean);
     assert_eq!(store.view().range(key(0), key(u64::MAX)).count() as u64, committed);
 }
+
+#[test]
+fn past_checkpoints_give_way_before_there_is_no_space() {
+    let device = formatted(16 << 20);
+    let store = Store::open(Arc::clone(&device), Options { retain: 8, ..options() }).unwrap();
+    let blocks = store.space_status().blocks;
+    let piece = |round: u8| {
+        let mut tx = store.begin(Isolation::Snapshot).unwrap();
+        let mut place = tx.reserve(&Request::data(32, 32)).unwrap();
+        let bytes = vec![round; 32 * BLOCK_SIZE];
+        let run = tx.write_blocks(&mut place, &bytes, &[crc32c::crc32c(&bytes[..BLOCK_SIZE]); 32]).unwrap();
+        tx.put(key(run.start.0), vec![round]);
+        let birth = tx.commit(Durability::Visible).unwrap();
+        (run, birth)
+    };
+    let mut runs: std::collections::VecDeque<_> = (0..blocks * 7 / 10 / 32).map(|_| piece(0)).collect();
+    store.checkpoint(Default::default()).unwrap();
+    let mut dropped = 0;
+    for round in 1..8 {
+        // A fifth of the volume at once, while what it replaces is still there and more is kept for the past.
+        for _ in 0..blocks / 5 / 32 {
+            runs.push_back(piece(round));
+        }
+        let mut tx = store.begin(Isolation::Snapshot).unwrap();
+        for (run, birth) in runs.drain(..(blocks / 5 / 32) as usize) {
+            tx.delete(key(run.start.0));
+            tx.free(run, birth);
+        }
+        tx.commit(Durability::Visible).unwrap();
+        let before = store.stats().reclaimed_blocks;
+        store.checkpoint(Default::default()).unwrap();
+        dropped += u64::from(store.stats().reclaimed_blocks > before);
+    }
+    assert!(dropped > 0);
+    let status = store.space_status();
+    let (held, free) = (runs.len() as u64 * 32, status.free_blocks);
+    assert!(
+        free > status.blocks - held - 100,
+        "{free} free, {held} in use of {}: what is kept for the past counts as free",
+        status.blocks
+    );
+}

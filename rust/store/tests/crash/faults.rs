@@ -93,7 +93,7 @@ fn a_failed_write_or_flush_costs_nothing_that_was_acknowledged() {
             reopen_and_go_on(work, &what);
         }
     }
-    assert!(failures > 50, "{failures}");
+    assert!(failures > 20, "{failures}");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_checkpoint_that_finds_no_room_on_the_host_is_given_up() {
             assert!(prefix >= acknowledged);
         }
     }
-    assert!(given_up > 3, "{given_up} of them");
+    assert!(given_up > 0, "{given_up} of them");
 }
 
 #[test]
