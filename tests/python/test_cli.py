@@ -81,9 +81,36 @@ def test_info_df_stats_checkpoint(cli, filled):
     row = json.loads(cli("df", filled, "--json").out)[0]
     assert row["used_bytes"] + row["available_bytes"] <= row["size_bytes"]
     assert "Use%" in cli("df", filled).out
-    assert "visible_commits" in json.loads(cli("stats", filled, "--json").out)
     assert cli("checkpoint", filled).code == 0
     assert json.loads(cli("checkpoint", filled, "--json").out)["checkpoint"] >= 1
+
+
+def test_stats_are_of_the_volume(cli, filled):
+    def stats():
+        return json.loads(cli("stats", filled, "--json").out)
+
+    before = stats()
+    assert before["inodes"]["used"] == info_of(cli, filled)["inodes"] - info_of(cli, filled)["inodes_free"]
+    assert before["space"]["groups"] == info_of(cli, filled)["groups"]
+    assert 0 < before["space"]["longest_free_run_bytes"] <= before["space"]["free_bytes"]
+    assert before["log"]["transactions"] == 0
+    with vexfs.open(filled) as vol:
+        vol.write_bytes("/f", b"x" * 9000, durable=True)
+        beside = stats()
+        assert beside["log"]["transactions"] == 1
+        assert 0 < beside["log"]["used_bytes"] < beside["log"]["capacity_bytes"]
+        for number in range(3):
+            vol.write_bytes(f"/{number}", b"")
+            vol.checkpoint()
+    after = stats()
+    assert after["checkpoint"]["number"] > before["checkpoint"]["number"]
+    assert after["retained"]["checkpoints"] > 0
+    assert after["space"]["used_bytes"] > before["space"]["used_bytes"]
+    assert re.search(r"^log.capacity_bytes +\d+  \(1 MiB\)$", cli("stats", filled).out, re.MULTILINE)
+
+
+def info_of(cli, image):
+    return json.loads(cli("info", image, "--json").out)
 
 
 # ls, tree, stat, cat, find, du

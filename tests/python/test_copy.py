@@ -8,6 +8,7 @@ import pytest
 
 import vexfs
 
+from .children import in_a_child
 from .damage import flip_text
 
 NAMES = 600
@@ -30,18 +31,6 @@ def other(tmp_path):
     path = str(tmp_path / "other.vexfs")
     vexfs.mkfs(path, "64MiB").close()
     return path
-
-
-def in_a_child(work):
-    """Runs `work` in a forked child; whether it returned true."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if work() else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def raises(kind, call):

@@ -13,7 +13,8 @@ import pytest
 import vexfs
 from vexfs import errors
 
-from .damage import flip
+from .children import as_user, read_only_for_others
+from .damage import change_superblocks, flip, set_feature, set_version
 
 
 def code_of(call):
@@ -37,40 +38,6 @@ def test_what_is_not_a_volume(tmp_path):
         vexfs.open(tmp_path / "none")
     assert isinstance(caught.value, vexfs.Error)
     assert str(tmp_path / "none") in str(caught.value)
-
-
-def crc32c(data):
-    """As the superblock has it; slow, for one block."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def change_superblocks(image, change):
-    """Changes every copy, with a checksum that fits: what a later version could have written."""
-    with open(image, "r+b") as file:
-        for at in (0, 4096, os.path.getsize(image) - 4096):
-            file.seek(at)
-            block = bytearray(file.read(4096))
-            change(block)
-            block[24:28] = bytes(4)
-            block[24:28] = crc32c(block).to_bytes(4, "little")
-            file.seek(at)
-            file.write(block)
-
-
-def set_version(block):
-    block[4:6] = (99).to_bytes(2, "little")
-
-
-def set_feature(offset):
-    def change(block):
-        block[offset + 7] |= 0x80
-
-    return change
 
 
 def test_a_newer_format_and_unknown_features_are_refused_or_read_only(vol, image):
@@ -134,34 +101,15 @@ def test_a_second_opener_is_busy_and_the_error_names_the_holder(vol, image):
     assert str(os.getpid()) in done.stdout
 
 
-def as_user(uid, work):
-    """Runs `work` in a forked child of another user; whether it returned."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(uid)
-                os.setuid(uid)
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def test_a_read_only_file_cannot_be_opened_for_writing(vol, image, tmp_path):
+def test_a_read_only_file_cannot_be_opened_for_writing(vol, image):
     vol.close()
-    os.chmod(image, 0o444)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        os.chmod(directory, 0o755)
+    read_only_for_others(image)
 
     def work():
         assert code_of(lambda: vexfs.open(image)) == (vexfs.PermissionDenied, "permission")
         assert code_of(lambda: vexfs.mkfs(image, force=True)) == (vexfs.PermissionDenied, "permission")
         with vexfs.open(image, "r") as reader:
-            assert reader.listdir("/") == []
+            return reader.listdir("/") == []
 
     assert as_user(65534, work)
 

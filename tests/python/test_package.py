@@ -185,6 +185,19 @@ def test_bad_sizes():
     ]
 
 
+def test_the_command_lines_of_the_readme_run(tmp_path):
+    commands = (ROOT / "README.md").read_text().partition("On the command line\n\n```\n")[2].partition("```")[0]
+    assert commands.count("vexfs ") >= 5
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.py").write_text("print('hello')\n")
+    main = f"{sys.executable} -W error -c 'from vexfs.cli import main; main()'"
+    script = f'set -e\nvexfs() {{ {main} "$@"; }}\n{commands}'
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "main.py\nprint('hello')\n" in done.stdout
+    assert "clean" in done.stdout
+
+
 def test_the_example_of_the_readme_runs(tmp_path):
     text = (ROOT / "README.md").read_text()
     example = text.partition("```python\n")[2].partition("```")[0]

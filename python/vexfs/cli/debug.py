@@ -16,6 +16,9 @@ from vexfs.report import Report
 __all__ = ["debug"]
 
 
+WHAT = ["superblock", "checkpoint", "retained", "group", "journal", "inode", "node", "block"]
+
+
 @click.group(context_settings=Verb.SETTINGS)
 def debug() -> None:
     """Look at the structures of a volume."""
@@ -23,11 +26,12 @@ def debug() -> None:
 
 @debug.command(cls=Judged)
 @click.argument("image", type=IMAGE)
-@click.argument("what", type=click.Choice(["superblock", "checkpoint", "journal", "inode", "node", "block"]))
+@click.argument("what", type=click.Choice(WHAT))
 @click.argument("number", type=int, required=False)
 @JSON
 def show(image: str, what: str, number: int | None, as_json: bool) -> None:
-    """Show one structure: the superblock, a checkpoint, the frames of the journal, an inode, a tree node, a block."""
+    """Show one structure: the superblock, checkpoints in the ring and those retained, the free space of groups, the
+    frames of the journal, an inode, a tree node, a block."""
     found = json.loads(_vexfs.debug_show(image, what, number))
     if isinstance(found, list):
         if as_json:

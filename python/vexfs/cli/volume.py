@@ -99,9 +99,10 @@ def df(images: tuple[str, ...], as_json: bool) -> None:
 @click.argument("image", type=IMAGE)
 @JSON
 def stats(image: str, as_json: bool) -> None:
-    """Show counters of the volume and of this opening of it."""
-    with vexfs.open(image, "r") as volume:
-        print_report(volume.stats(), as_json)
+    """Show how space, inodes, the tree and the log are used, and which checkpoints are kept."""
+    from vexfs.cli.figures import figures
+
+    print_report(figures(image), as_json)
 
 
 @click.command(cls=Verb)

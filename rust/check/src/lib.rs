@@ -19,6 +19,7 @@ pub mod damage;
 mod data;
 pub mod describe;
 mod error;
+mod figures;
 mod files;
 mod finding;
 mod journal;

@@ -9,14 +9,14 @@ use vexfs_device::Device;
 use vexfs_format::geometry::RING_SLOTS;
 use vexfs_format::node::{NodeBytes, NodeHeader, NodeView};
 use vexfs_format::{
-    BLOCK_SIZE, Block, BlockNo, CheckpointId, Descriptor, Inode, Key, NODE_SIZE, NodePtr, Seq, Stamp,
-    Superblock, bitmap, checkpoint, frame, group, kinds, node, superblock,
+    BLOCK_SIZE, Block, BlockNo, CheckpointId, Descriptor, Geometry, Inode, Key, NODE_SIZE, NodePtr, Seq,
+    Stamp, Superblock, bitmap, checkpoint, frame, group, kinds, node, superblock,
 };
 use vexfs_journal::{Position, Region, ScanFrom, ScanOptions};
 use vexfs_store::{Mode, Options, Read, Store};
 use zerocopy::FromBytes;
 
-use crate::{Error, Result};
+use crate::{Error, Result, figures};
 
 /// What is to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub enum What {
     Node(u64),
     /// What a block is and holds.
     Block(u64),
+    /// The free space of one group, or of every one.
+    Group(Option<u64>),
+    /// The checkpoints that are kept besides the newest.
+    Retained,
 }
 
 /// Shows a structure of the volume on `device`.
@@ -53,15 +57,17 @@ pub fn show(device: &Arc<dyn Device>, what: What) -> Result<Value> {
         What::Journal(lsn) => journal(&**device, &superblock, lsn),
         What::Inode(ino) => inode(device, ino),
         What::Node(block) => tree_node(&**device, &superblock, BlockNo(block)),
+        What::Group(number) => figures::groups(&**device, &superblock, number),
+        What::Retained => figures::retained(&**device, &superblock),
         What::Block(block) => one_block(&**device, &superblock, BlockNo(block)),
     }
 }
 
-fn not_there(what: String) -> Error {
+pub(crate) fn not_there(what: String) -> Error {
     Error::NotThere { what }
 }
 
-fn block_at(device: &dyn Device, block: BlockNo) -> Result<Block> {
+pub(crate) fn block_at(device: &dyn Device, block: BlockNo) -> Result<Block> {
     let mut bytes = [0; BLOCK_SIZE];
     device.read_at(&mut bytes, block.byte_offset())?;
     Ok(bytes)
@@ -156,9 +162,12 @@ fn descriptor(bytes: &Block, volume: u64, block: BlockNo) -> Value {
     }
 }
 
-fn journal(device: &dyn Device, superblock: &Superblock, lsn: Option<u64>) -> Result<Value> {
-    let geometry = superblock.geometry().map_err(vexfs_store::Error::from)?;
-    let volume = superblock.volume();
+/// The newest descriptor that is whole.
+pub(crate) fn newest_descriptor(
+    device: &dyn Device,
+    volume: u64,
+    geometry: &Geometry,
+) -> Result<Option<Descriptor>> {
     let mut newest: Option<Descriptor> = None;
     for slot in 0..u64::from(RING_SLOTS) {
         for block in geometry.descriptor_blocks(CheckpointId(slot)) {
@@ -169,6 +178,13 @@ fn journal(device: &dyn Device, superblock: &Superblock, lsn: Option<u64>) -> Re
             }
         }
     }
+    Ok(newest)
+}
+
+fn journal(device: &dyn Device, superblock: &Superblock, lsn: Option<u64>) -> Result<Value> {
+    let geometry = superblock.geometry().map_err(vexfs_store::Error::from)?;
+    let volume = superblock.volume();
+    let newest = newest_descriptor(device, volume, &geometry)?;
     let Some(newest) = newest else {
         return Ok(json!({ "damaged": "no checkpoint's descriptor can be read" }));
     };

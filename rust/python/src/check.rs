@@ -109,6 +109,8 @@ pub fn debug_show(
         ("inode", Some(number)) => What::Inode(number),
         ("node", Some(number)) => What::Node(number),
         ("block", Some(number)) => What::Block(number),
+        ("group", number) => What::Group(number),
+        ("retained", None) => What::Retained,
         _ => return Err(invalid(py, format!("{what} cannot be shown with, or without, a number"))),
     };
     let path = image.path();

@@ -11,6 +11,7 @@ use vexfs_store::superblock;
 use crate::args::{PathArg, optional, text};
 use crate::error::{Failure, Result};
 use crate::user;
+use crate::volume::not_a_volume;
 
 /// Formats a file or block device.
 #[pyfunction]
@@ -52,7 +53,7 @@ pub fn mkfs(
 pub fn tune(py: Python<'_>, image: PathArg<'_>, #[pyo3(from_py_with = text)] label: String) -> PyResult<()> {
     let path = image.path();
     let change = || -> Result<()> {
-        let device = FileDevice::open(path, Access::Write).map_err(vexfs_store::Error::from)?;
+        let device = FileDevice::open(path, Access::Write).map_err(not_a_volume)?;
         superblock::relabel(&device, &label)?;
         Ok(())
     };
