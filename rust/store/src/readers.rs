@@ -4,14 +4,16 @@
 //! scan that finds no slot below *s* proves that no reader below *s* exists or can still appear.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use vexfs_format::Seq;
+
+use crate::sync::{AtomicU64, Mutex};
 
 const FREE: u64 = u64::MAX;
 const CHOOSING: u64 = 0;
-const SLOTS_PER_PAGE: usize = 128;
+/// One under loom, so that two readers need a second page.
+const SLOTS_PER_PAGE: usize = if cfg!(loom) { 1 } else { 128 };
 
 type Page = [AtomicU64; SLOTS_PER_PAGE];
 
@@ -35,7 +37,7 @@ fn page() -> Arc<Page> {
 
 impl Default for Readers {
     fn default() -> Self {
-        Self { first: page(), more: Mutex::default() }
+        Self { first: page(), more: Mutex::new(Vec::new()) }
     }
 }
 
@@ -78,8 +80,8 @@ fn claim_in(page: &Arc<Page>) -> Option<Slot> {
 /// Where this thread starts to look, so that threads do not meet on one cache line.
 fn hint() -> usize {
     thread_local!(static HINT: usize = {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        NEXT.fetch_add(8, Ordering::Relaxed) as usize % SLOTS_PER_PAGE
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        NEXT.fetch_add(8, Ordering::Relaxed) % SLOTS_PER_PAGE
     });
     HINT.with(|hint| *hint)
 }

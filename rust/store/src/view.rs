@@ -6,6 +6,7 @@ use vexfs_format::{Key, Seq};
 use vexfs_tree::Root;
 
 use crate::merge::{Direction, Layer, Merge};
+use crate::moment;
 use crate::options::Mode;
 use crate::read::{Items, Read};
 use crate::readers::Slot;
@@ -25,19 +26,8 @@ pub struct View {
 
 impl View {
     pub(crate) fn take(inner: &Arc<Inner>) -> Self {
-        let slot = inner.readers.claim();
-        let mut state = inner.state.load_full();
-        loop {
-            let seq = inner.visible();
-            // The sequence belongs to the state only if no other was published in between: the tree of a later
-            // state may hold newer transactions, the memtables of an earlier one may lack some.
-            let now = inner.state.load_full();
-            if Arc::ptr_eq(&now, &state) {
-                slot.set(seq);
-                return Self { inner: Arc::clone(inner), state, seq, slot: Some(slot) };
-            }
-            state = now;
-        }
+        let (state, seq, slot) = moment::take(&inner.readers, || inner.state.load_full(), || inner.visible());
+        Self { inner: Arc::clone(inner), state, seq, slot: Some(slot) }
     }
 
     /// Holds nothing back any more: for whoever will not read again and waits for room, which it may hold itself.
