@@ -239,6 +239,7 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
     }
     let started = Instant::now();
     tx.settle()?;
+    tx.writes.sort();
     let limit = writer.log.max_record();
     let carries = carried::carries(tx, durability, &writer.log);
     let mut prepared = Prepared::new(inner, tx, carries)?;

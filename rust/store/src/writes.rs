@@ -1,12 +1,16 @@
 //! A transaction's private write set: what it will change when it commits, with savepoints.
 //!
+//! Keys are found by hash, and put in order once, for the commit. Only a transaction that reads a range pays for their
+//! order before, from then on.
+//!
 //! Invariant: `undo` holds, for every change made since the oldest open savepoint, what stood there before, so
 //! that rolling back is replaying it backwards.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
+use hashbrown::DefaultHashBuilder;
+use indexmap::IndexMap;
 use smallvec::SmallVec;
 use vexfs_format::{BlockRun, Ino, Key, Seq};
 
@@ -48,7 +52,9 @@ enum Undo {
 /// See the head of the file.
 #[derive(Debug, Default)]
 pub(crate) struct WriteSet {
-    pub keys: BTreeMap<Key, Write>,
+    pub keys: IndexMap<Key, Write, DefaultHashBuilder>,
+    /// The keys in their order, once somebody has asked for a range.
+    order: OnceLock<BTreeSet<Key>>,
     pub placed: Vec<Placed>,
     pub freed: Vec<(BlockRun, Seq)>,
     pub inodes_taken: Vec<Ino>,
@@ -82,11 +88,19 @@ impl WriteSet {
             && self.inodes_freed.is_empty()
     }
 
+    /// Puts the keys in order, as they are logged.
+    pub(crate) fn sort(&mut self) {
+        self.keys.sort_unstable_keys();
+    }
+
     pub(crate) fn set(&mut self, key: Key, write: Write) {
         if let Write::Put(bytes) = &write {
             self.value_bytes += bytes.len() as u64;
         }
         let before = self.keys.insert(key, write);
+        if let Some(order) = self.order.get_mut() {
+            order.insert(key);
+        }
         self.remember(|| Undo::Key(key, before));
     }
 
@@ -148,15 +162,10 @@ impl WriteSet {
 
     /// The written keys in `from..=to`, without tokens.
     pub(crate) fn range(&self, from: Key, to: Key) -> impl DoubleEndedIterator<Item = (Key, &Write)> {
-        let bounds = if from <= to {
-            (Bound::Included(from), Bound::Included(to))
-        } else {
-            (Bound::Included(from), Bound::Excluded(from))
-        };
-        self.keys
-            .range(bounds)
+        let order = (from <= to).then(|| self.order.get_or_init(|| self.keys.keys().copied().collect()));
+        let keys = order.into_iter().flat_map(move |order| order.range(from..=to));
+        keys.filter_map(|key| Some((*key, self.keys.get(key)?)))
             .filter(|(_, write)| !matches!(write, Write::Token))
-            .map(|(key, write)| (*key, write))
     }
 
     pub(crate) fn savepoint(&mut self) -> Savepoint {
@@ -180,7 +189,7 @@ impl WriteSet {
         while self.undo.len() > savepoint.undo_len {
             match self.undo.pop() {
                 Some(Undo::Key(key, Some(before))) => drop(self.keys.insert(key, before)),
-                Some(Undo::Key(key, None)) => drop(self.keys.remove(&key)),
+                Some(Undo::Key(key, None)) => self.forget(&key),
                 Some(Undo::Placed(run)) => {
                     self.placed.pop();
                     released.runs.push(run);
@@ -193,6 +202,13 @@ impl WriteSet {
         }
         self.close(&savepoint);
         released
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.keys.swap_remove(key);
+        if let Some(order) = self.order.get_mut() {
+            order.remove(key);
+        }
     }
 }
 
