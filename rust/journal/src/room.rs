@@ -187,8 +187,18 @@ mod tests {
         Checkpoint,
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let bytes = prop_oneof![2 => 1..300_u64, 4 => 1800..4000_u64, 2 => 1..9000_u64, 1 => 1..70_000_u64];
+    /// Lengths of records in a small log.
+    fn small() -> impl Strategy<Value = u64> + Clone {
+        prop_oneof![2 => 1..300_u64, 4 => 1800..4000_u64, 2 => 1..9000_u64, 1 => 1..70_000_u64]
+    }
+
+    /// Lengths of records in a large log: some need a frame that has to be announced, some just do not.
+    fn large() -> impl Strategy<Value = u64> + Clone {
+        let edge = LONG_FRAME - 3 * BLOCK_SIZE as u64..LONG_FRAME + 2 * BLOCK_SIZE as u64;
+        prop_oneof![2 => 1..300_000_u64, 2 => edge, 2 => LONG_FRAME..5 * LONG_FRAME]
+    }
+
+    fn steps(bytes: impl Strategy<Value = u64> + Clone) -> impl Strategy<Value = Vec<Step>> {
         let times = prop_oneof![3 => Just(1), 1 => 1..100_usize];
         let class = prop_oneof![4 => Just(Class::Ordinary), 1 => Just(Class::Maintenance)];
         let less = prop_oneof![3 => Just(0), 1 => any::<u64>()];
@@ -234,20 +244,50 @@ mod tests {
                 }
                 _ => {
                     self.frames.push(bytes);
-                    self.room.queue(cost, frame_bytes(bytes));
+                    self.room.queue(cost, frame_cost(bytes));
                 }
             }
         }
 
         fn write(&mut self) {
             for payload in self.frames.drain(..) {
-                let length = frame_bytes(payload);
+                let length = frame_cost(payload);
                 assert!(self.room.place(length).is_some(), "no room for a frame of {payload} bytes");
                 let begin = Lsn(self.room.head.0 - length);
                 assert!(self.room.region.rest(begin) >= length, "a frame straddles the end");
             }
             assert!(self.room.fits_mark(), "no room for a mark");
         }
+    }
+
+    /// Does all steps; then what is still held is queued, and written.
+    fn run(region: Region, frame_max: u64, kept: u64, steps: Vec<Step>) {
+        let room = Room::new(region, Lsn(0), Lsn(0), frame_max, kept);
+        let mut model = Model { room, held: Vec::new(), frames: Vec::new() };
+        for step in steps {
+            match step {
+                Step::Reserve(bytes, times, class) => {
+                    (0..times).all(|_| model.reserve(bytes, class));
+                }
+                Step::Drop(which) if !model.held.is_empty() => {
+                    let (_, cost) = model.held.swap_remove(which % model.held.len());
+                    model.room.release(cost);
+                }
+                Step::Drop(_) => {}
+                Step::Queue(times, less) => {
+                    model.queue(less);
+                    (1..times).for_each(|_| model.queue(0));
+                }
+                Step::Write => model.write(),
+                Step::Checkpoint => {
+                    let head = model.room.head;
+                    model.room.set_tail(head);
+                }
+            }
+        }
+        (0..model.held.len()).for_each(|_| model.queue(0));
+        model.write();
+        assert_eq!((model.room.reserved, model.room.queued, model.room.large.len()), (0, 0, 0));
     }
 
     proptest! {
@@ -257,37 +297,22 @@ mod tests {
         fn whatever_was_reserved_can_be_written_and_a_mark_behind_it(
             blocks in 32..80_u64,
             keeps: bool,
-            steps in steps(),
+            steps in steps(small()),
         ) {
             let region = Region::new(0, blocks * 4096);
             let frame_max = (region.bytes / 16 / 4096 * 4096).max(8192);
-            let kept = if keeps { frame_max } else { 0 };
-            let room = Room::new(region, Lsn(0), Lsn(0), frame_max, kept);
-            let mut model = Model { room, held: Vec::new(), frames: Vec::new() };
-            for step in steps {
-                match step {
-                    Step::Reserve(bytes, times, class) => {
-                        (0..times).all(|_| model.reserve(bytes, class));
-                    }
-                    Step::Drop(which) if !model.held.is_empty() => {
-                        let (_, cost) = model.held.swap_remove(which % model.held.len());
-                        model.room.release(cost);
-                    }
-                    Step::Drop(_) => {}
-                    Step::Queue(times, less) => {
-                        model.queue(less);
-                        (1..times).for_each(|_| model.queue(0));
-                    }
-                    Step::Write => model.write(),
-                    Step::Checkpoint => {
-                        let head = model.room.head;
-                        model.room.set_tail(head);
-                    }
-                }
-            }
-            (0..model.held.len()).for_each(|_| model.queue(0));
-            model.write();
-            prop_assert_eq!((model.room.reserved, model.room.queued, model.room.large.len()), (0, 0, 0));
+            run(region, frame_max, if keeps { frame_max } else { 0 }, steps);
+        }
+
+        #[test]
+        fn so_can_frames_that_have_to_be_announced(
+            blocks in 14_000..40_000_u64,
+            keeps: bool,
+            steps in steps(large()),
+        ) {
+            let region = Region::new(0, blocks * 4096);
+            let frame_max = (region.bytes / 16 / 4096 * 4096).min(LONG_FRAME);
+            run(region, frame_max, if keeps { frame_max } else { 0 }, steps);
         }
     }
 
