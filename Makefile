@@ -7,7 +7,7 @@ WHEELS := build/wheels
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi') \
 	Cargo.toml Cargo.lock pyproject.toml
 
-.PHONY: help venv build install demo test test-rust test-python tsan lint format stubs errors bench bench-compare clean
+.PHONY: help venv build install demo test test-rust test-python tsan loom campaign lint format stubs errors bench bench-compare clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,27 @@ tsan:  ## data races: the tests with threads under ThreadSanitizer, in a target 
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tools/tsan.supp" cargo test --locked --target-dir build/tsan \
 		--target $$(rustc -vV | sed -n 's/^host: //p') -p vexfs-journal -p vexfs-space -p vexfs-store -p vexfs-fs \
 		--lib --test threads --test basics --test names --test space -- thread shared concurrent crew together closed
+
+loom:  ## the models of group commit and of views, under every interleaving, in a target folder of their own
+	RUSTFLAGS='--cfg loom' cargo test --locked --release --target-dir build/loom -p vexfs-journal -p vexfs-store \
+		--lib loom
+
+CRASHES := cargo test --quiet --locked -p vexfs-check -p vexfs-store --test files --test crash --test model
+MODELS := cargo test --quiet --locked -p vexfs-fs --lib --test names model
+SECONDS := 600
+SEED :=
+
+# Every seed is printed before it runs: `make campaign SEED=n` runs that one again, and no other.
+campaign:  ## crash and model tests with ever new seeds, for SECONDS=600 or until one fails; SEED=n replays one
+	@end=$$(($$(date +%s) + $(SECONDS))); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		seed=$(SEED); seed=$${seed:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+		echo "seed $$seed"; export VEXFS_SEED=$$seed PROPTEST_RNG_SEED=$$seed; \
+		if ! found=$$($(CRASHES) 2>&1 && $(MODELS) 2>&1); then \
+			echo "$$found"; echo "seed $$seed fails: make campaign SEED=$$seed"; exit 1; \
+		fi; \
+		if [ -n "$(SEED)" ]; then break; fi; \
+	done
 
 test-python: install  ## the tests of the Python package, on the release wheel
 	$(BIN)/pytest -q
