@@ -75,6 +75,8 @@ def test_commands_go_on_after_a_bad_argument(cli, filled, tmp_path):
     assert copied.code == 1
     assert "use -r" in copied.err
     assert sorted(os.listdir(tmp_path / "out")) == ["a", "b"]
+    spaces = cli("df", "--json", tmp_path / "none.vexfs", filled)
+    assert (spaces.code, [row["image"] for row in json.loads(spaces.out)]) == (1, [filled])
     removed = cli("rm", at("/d"), at("/none"), at("/a"))
     assert removed.code == 1
     assert f"{filled}:/d is a directory: use -r" in removed.err

@@ -76,7 +76,7 @@ def _lines(report: vexfs.FsckReport) -> Iterator[str]:
         if kind.count > listed[kind.number]:
             yield f"{kind.number} {kind.name}: {kind.count - listed[kind.number]} more, {kind.count} in all"
     for step in report.passes:
-        if step.state != "done":
+        if step.state == "partial" or (step.state == "skipped" and not report.clean):
             yield f"pass {step.id} {step.name} was {step.state}: {getattr(step, 'note', 'no reason given')}"
 
 

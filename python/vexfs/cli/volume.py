@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import vexfs
-from vexfs.cli.place import IMAGE, SIZE
+from vexfs.cli.place import IMAGE, SIZE, Place, Volumes
 from vexfs.cli.show import print_json, print_report, print_rows
 from vexfs.cli.verb import Format, Judged, Verb, fail
 from vexfs.sizes import format_size
@@ -63,12 +63,20 @@ def info(image: str, as_json: bool) -> None:
 @click.command(cls=Verb)
 @click.argument("images", type=IMAGE, nargs=-1, required=True, metavar="IMAGE...")
 @JSON
-def df(images: tuple[str, ...], as_json: bool) -> None:
+def df(images: tuple[str, ...], as_json: bool) -> int:
     """Show how much space and how many inodes are used and free."""
     found = []
-    for image in images:
-        with vexfs.open(image, "r") as volume:
-            found.append((image, volume.statvfs()))
+    with Volumes("r") as volumes:
+        for image in images:
+            place = Place(image, "/")
+            with volumes.trying(place):
+                found.append((image, volumes.of(place).statvfs()))
+    if found or as_json:
+        _print_space(found, as_json)
+    return volumes.failed
+
+
+def _print_space(found: list[tuple[str, vexfs.StatVfs]], as_json: bool) -> None:
     rows = [("Size", "Used", "Avail", "Use%", "Inodes", "IUsed", "Image")]
     report = []
     for image, status in found:
