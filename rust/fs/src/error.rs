@@ -274,7 +274,7 @@ fn store_errno(error: &vexfs_store::Error) -> i32 {
         "conflict" | "too_old" => errno::EAGAIN,
         "no_space" | "no_inodes" | "no_host_space" | "fragmentation" => errno::ENOSPC,
         "too_large" | "value_too_large" => errno::EFBIG,
-        "read_only" => errno::EROFS,
+        "read_only" | "failed" | "log_failed" => errno::EROFS,
         "closed" | "forked" => errno::EBADF,
         "busy" => errno::EBUSY,
         "not_found" => errno::ENOENT,
@@ -285,10 +285,10 @@ fn store_errno(error: &vexfs_store::Error) -> i32 {
         "fell_behind" => errno::ESTALE,
         "not_a_volume" | "newer_format" | "unknown_features" | "volume_too_small" | "volume_too_large"
         | "bad_label" | "bad_size" | "bad_path" | "bad_journal_size" | "not_a_file" => errno::EINVAL,
-        "corrupt" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt"
-        | "table_corrupt" | "log_damaged" | "no_checkpoint" | "data_mismatch"
-        | "double_free" | "bad_checksum" | "bad_magic" | "bad_value" | "bad_version" | "bad_record"
-        | "misdirected" | "outdated" | "superblocks_lost" | "truncated" | "wrong_volume" => errno::EUCLEAN,
+        "corrupt" | "corrupt_node" | "corrupt_value" | "bitmap_corrupt" | "table_corrupt" | "log_damaged"
+        | "no_checkpoint" | "data_mismatch" | "double_free" | "bad_checksum" | "bad_magic" | "bad_value"
+        | "bad_version" | "bad_record" | "misdirected" | "outdated" | "superblocks_lost" | "truncated"
+        | "wrong_volume" => errno::EUCLEAN,
         _ => errno::EIO,
     }
 }

@@ -5,6 +5,7 @@
 mod acl;
 mod attributes;
 mod audit;
+mod faults;
 mod handles;
 mod known;
 mod listing;
