@@ -30,6 +30,7 @@ def mkfs(
     label: str = "",
     force: bool = False,
     journal_size: int | str | None = None,
+    preallocate: bool = False,
     user: User | None = None,
 ) -> Volume:
     """Formats a file or block device and returns the new volume, open for reading and writing.
@@ -41,6 +42,8 @@ def mkfs(
         label: a name for people, at most 64 bytes of UTF-8.
         force: format although there is a volume (or other data) already.
         journal_size: of the log; 1/32 of the volume within 256 KiB and 1 GiB if None.
+        preallocate: take all the room on the host now. Otherwise the file is sparse: it takes room as it fills, and a
+            full host is found out when something is written.
         user: as in `open`.
 
     Raises:
@@ -48,14 +51,15 @@ def mkfs(
         InvalidArgument: the size, label or journal size is not possible.
         Busy: a process has the volume open.
     """
-    _vexfs.mkfs(
+    formatted = _vexfs.mkfs(
         image,
         None if size is None else parse_size(size),
         label=label,
         force=force,
         journal_size=None if journal_size is None else parse_size(journal_size),
+        preallocate=preallocate,
     )
-    return Volume(image, "rw", user)
+    return Volume(image, "rw", user, formatted=formatted)
 
 
 def tune(image: Image, *, label: str) -> None:

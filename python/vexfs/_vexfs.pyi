@@ -376,6 +376,7 @@ class Volume(Verbs):
         commit_interval: float | None = None,
         checkpoint_interval: float | None = None,
         discard: bool = False,
+        formatted: Formatted | None = None,
     ) -> Self: ...
     @property
     def path(self) -> str:
@@ -693,7 +694,18 @@ class StatVfs:
     def f_namemax(self) -> int:
         """Bytes that a name can have."""
 
-def mkfs(image: _Path, size: int | None, *, label: str, force: bool = False, journal_size: int | None = None) -> None:
+class Formatted:
+    """A file or device that was just formatted, and that nobody else can have until it is let go."""
+
+def mkfs(
+    image: _Path,
+    size: int | None,
+    *,
+    label: str,
+    force: bool = False,
+    journal_size: int | None = None,
+    preallocate: bool = False,
+) -> Formatted:
     """Formats a file or block device."""
 
 def tune(image: _Path, *, label: str) -> None:

@@ -48,6 +48,8 @@ def test_mkfs(cli, image):
     assert cli("mkfs", image, "--size", "64MiB", "--force").code == 0
     made = json.loads(cli("mkfs", image, "--force", "--json").out)
     assert made["size_bytes"] == 64 << 20
+    assert cli("mkfs", image, "--force", "--preallocate").code == 0
+    assert os.stat(image).st_blocks * 512 >= 64 << 20
 
 
 @pytest.mark.parametrize(

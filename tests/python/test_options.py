@@ -35,6 +35,28 @@ def survives_a_crash_now(image, path):
         return crashed.exists(path)
 
 
+def test_preallocate_takes_the_room_on_the_host_at_once(tmp_path):
+    sparse, full = tmp_path / "sparse", tmp_path / "full"
+    with vexfs.mkfs(sparse, "64MiB"), vexfs.mkfs(full, "64MiB", preallocate=True) as vol:
+        assert sparse.stat().st_blocks * 512 < 16 * MIB
+        assert full.stat().st_blocks * 512 >= 64 * MIB
+        assert full.stat().st_size == 64 * MIB
+        vol.write_bytes("/f", b"x" * MIB, durable=True)
+        assert vol.read_bytes("/f") == b"x" * MIB
+    assert vexfs.fsck(full, data=True).clean
+
+
+def test_preallocate_without_room_leaves_no_file(tmp_path):
+    free = os.statvfs(tmp_path)
+    size = (free.f_bavail + 1024) * free.f_frsize // 4096 * 4096 + (1 << 30)
+    if size > 16 << 40:
+        pytest.skip("the host has more room than a volume can take")
+    with pytest.raises(vexfs.NoSpace) as caught:
+        vexfs.mkfs(tmp_path / "v", size, preallocate=True)
+    assert caught.value.code == "no_host_space"
+    assert not (tmp_path / "v").exists()
+
+
 def test_the_commit_interval_bounds_what_a_crash_takes(made):
     with vexfs.open(made, commit_interval=0.05) as vol:
         vol.write_bytes("/soon", b"x")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vexfs import __version__
 from vexfs.cli import check
 from vexfs.cli.place import IMAGE, SIZE
 from vexfs.cli.verb import Check, Format, run
-from vexfs.cli.volume import JSON, make
+from vexfs.cli.volume import JSON, PREALLOCATE, make
 
 __all__ = ["fsck", "mkfs"]
 
@@ -22,19 +24,13 @@ __all__ = ["fsck", "mkfs"]
 @click.option("-f", "-F", "--force", is_flag=True, help="Format although there is something already.")
 @click.option("-v", "--verbose", is_flag=True, hidden=True, help="Accepted for mkfs(8); changes nothing.")
 @click.version_option(__version__, "-V", "--version", prog_name="mkfs.vexfs")
+@PREALLOCATE
 @JSON
 def mkfs_command(
-    device: str,
-    size: int | None,
-    size_option: int | None,
-    label: str,
-    journal_size: int | None,
-    force: bool,
-    verbose: bool,
-    as_json: bool,
+    device: str, size: int | None, size_option: int | None, verbose: bool, as_json: bool, **options: Any
 ) -> None:
     """Format a file or block device as a VexFS volume."""
-    make(device, size if size is not None else size_option, label, journal_size, force, as_json)
+    make(device, size if size is not None else size_option, as_json, **options)
 
 
 fsck_command = click.version_option(__version__, "-V", "--version", prog_name="fsck.vexfs")(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 import vexfs
@@ -12,6 +14,7 @@ from vexfs.sizes import format_size
 
 __all__ = ["checkpoint", "df", "info", "make", "mkfs", "stats", "tune"]
 
+PREALLOCATE = click.option("--preallocate", is_flag=True, help="Take all the room on the host now.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 
 
@@ -21,15 +24,16 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON docume
 @click.option("-L", "--label", default="", help="A name for people.")
 @click.option("--journal-size", type=SIZE, help="Of the log; 1/32 of the volume if not given.")
 @click.option("-f", "--force", is_flag=True, help="Format although there is something already.")
+@PREALLOCATE
 @JSON
-def mkfs(image: str, size: int | None, label: str, journal_size: int | None, force: bool, as_json: bool) -> None:
+def mkfs(image: str, size: int | None, as_json: bool, **options: Any) -> None:
     """Format a file or block device."""
-    make(image, size, label, journal_size, force, as_json)
+    make(image, size, as_json, **options)
 
 
-def make(image: str, size: int | None, label: str, journal_size: int | None, force: bool, as_json: bool) -> None:
-    """What mkfs does."""
-    with vexfs.mkfs(image, size, label=label, journal_size=journal_size, force=force) as volume:
+def make(image: str, size: int | None, as_json: bool, **options: Any) -> None:
+    """What mkfs does; the options are those of `vexfs.mkfs`."""
+    with vexfs.mkfs(image, size, **options) as volume:
         made = volume.info()
     if as_json:
         print_json(made.to_dict())

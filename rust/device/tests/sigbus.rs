@@ -101,7 +101,7 @@ fn a_copy_is_whole_whatever_happens_to_the_file() {
 fn more_maps_than_can_be_guarded_are_copies() {
     let directory = tempfile::tempdir().unwrap();
     let device = volume(&directory.path().join("volume"));
-    let maps: Vec<_> = (0..300).map(|_| device.map(0, 4096).unwrap()).collect();
+    let maps: Vec<_> = (0..1100).map(|_| device.map(0, 4096).unwrap()).collect();
     assert!(maps.iter().all(|m| m[..] == [7; 4096]));
     assert!(maps.iter().any(|m| m.is_copy()) && maps.iter().any(|m| !m.is_copy()));
     drop(maps);

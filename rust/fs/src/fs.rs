@@ -96,7 +96,7 @@ impl Fs {
         Ok(fs)
     }
 
-    /// The files of an open store, its orphans untouched.
+    /// The files of an open store, its orphans untouched. To be made once of a store: each has caches of its own.
     #[must_use]
     pub fn over(store: Store) -> Self {
         let seed = store.superblock().hash_seed;

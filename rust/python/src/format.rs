@@ -13,9 +13,13 @@ use crate::error::{Failure, Result};
 use crate::user;
 use crate::volume::not_a_volume;
 
+/// A file or device that was just formatted, and that nobody else can have until it is let go.
+#[pyclass(frozen, module = "vexfs._vexfs")]
+pub struct Formatted(pub Arc<FileDevice>);
+
 /// Formats a file or block device.
 #[pyfunction]
-#[pyo3(signature = (image, size, *, label, force = false, journal_size = None))]
+#[pyo3(signature = (image, size, *, label, force = false, journal_size = None, preallocate = false))]
 pub fn mkfs(
     py: Python<'_>,
     image: PathArg<'_>,
@@ -23,9 +27,10 @@ pub fn mkfs(
     #[pyo3(from_py_with = text)] label: String,
     force: bool,
     #[pyo3(from_py_with = optional)] journal_size: Option<u64>,
-) -> PyResult<()> {
+    preallocate: bool,
+) -> PyResult<Formatted> {
     let path = image.path();
-    let make = || -> Result<()> {
+    let make = || -> Result<Formatted> {
         let given = size.map_or_else(|| vexfs_device::file::existing_len(path), |size| Ok(Some(size)));
         let size = given.map_err(vexfs_store::Error::from)?.filter(|&size| size > 0);
         let size =
@@ -39,10 +44,13 @@ pub fn mkfs(
         let device = FileDevice::create(path, blocks * vexfs_format::BLOCK_SIZE as u64, force);
         let device = Arc::new(device.map_err(vexfs_store::Error::from)?);
         let (uid, gid) = user::process();
-        let made =
-            Fs::mkfs(Arc::clone(&device) as Arc<dyn Device>, options, RootOptions { uid, gid, mode: 0o755 });
+        let room = if preallocate { device.preallocate() } else { Ok(()) };
+        let made = room.map_err(vexfs_store::Error::from).map_err(vexfs_fs::Error::from).and_then(|()| {
+            let root = RootOptions { uid, gid, mode: 0o755 };
+            Fs::mkfs(Arc::clone(&device) as Arc<dyn Device>, options, root)
+        });
         made.inspect_err(|_| device.abandon())?;
-        Ok(())
+        Ok(Formatted(device))
     };
     py.detach(make).map_err(|failure| failure.raise_at(&image.given))
 }

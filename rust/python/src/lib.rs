@@ -30,6 +30,7 @@ fn _vexfs(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<verbs::Verbs>()?;
     module.add_class::<volume::Volume>()?;
+    module.add_class::<format::Formatted>()?;
     module.add_class::<transaction::Transaction>()?;
     module.add_class::<file::File>()?;
     module.add_class::<listing::Listing>()?;

@@ -12,6 +12,7 @@ use vexfs_store::{CheckpointKind, Mode};
 
 use crate::args::{PathArg, optional};
 use crate::error::{Failure, Result, invalid};
+use crate::format::Formatted;
 use crate::names::name;
 use crate::report;
 use crate::session::Session;
@@ -40,11 +41,12 @@ fn open(path: &Path, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
         (Err(vexfs_device::Error::Busy { .. }), Some(mode)) => {
             open(path, &Options { mode, ..options.clone() })
         }
-        (device, _) => {
-            let device = Arc::new(device.map_err(not_a_volume)?);
-            Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
-        }
+        (device, _) => open_held(Arc::new(device.map_err(not_a_volume)?), options),
     }
+}
+
+fn open_held(device: Arc<FileDevice>, options: &Options) -> Result<(Fs, Arc<FileDevice>)> {
+    Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
 }
 
 /// Why a file cannot be opened as a volume: one whose length no volume has is none.
@@ -76,7 +78,7 @@ fn threads(py: Python<'_>, count: u32) -> PyResult<usize> {
 impl Volume {
     #[new]
     #[pyo3(signature = (image, mode = "rw", user = None, *, workers = None, cache_bytes = None, memtable_bytes = None,
-                        commit_interval = None, checkpoint_interval = None, discard = false))]
+                        commit_interval = None, checkpoint_interval = None, discard = false, formatted = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -89,6 +91,7 @@ impl Volume {
         commit_interval: Option<f64>,
         checkpoint_interval: Option<f64>,
         discard: bool,
+        formatted: Option<&Formatted>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let usual = Options::default();
         let options = Options {
@@ -107,8 +110,11 @@ impl Volume {
             ..usual
         };
         let path = image.path();
-        let (fs, device) =
-            py.detach(|| open(path, &options)).map_err(|failure| failure.raise_at(&image.given))?;
+        let open = || match formatted {
+            Some(Formatted(device)) => open_held(Arc::clone(device), &options),
+            None => open(path, &options),
+        };
+        let (fs, device) = py.detach(open).map_err(|failure| failure.raise_at(&image.given))?;
         let session = Session::new(fs, device, user::caller(user));
         let volume = Self { path: path.to_owned(), mode: options.mode };
         Ok(PyClassInitializer::from(Verbs { session }).add_subclass(volume))

@@ -26,6 +26,11 @@ pub trait Read {
         false
     }
 
+    /// Whether what is read may change under the reader, as a transaction does by its own writes.
+    fn may_change(&self) -> bool {
+        false
+    }
+
     /// To be called before blocks are read that only this reader knows of: those that a transaction took.
     ///
     /// # Errors

@@ -290,6 +290,10 @@ impl Read for Tx {
         self.isolation == Isolation::Serializable
     }
 
+    fn may_change(&self) -> bool {
+        true
+    }
+
     fn settle(&self) -> Result<()> {
         self.staged.settle(|run, bytes| self.inner().write_data(run, bytes))
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{Access, FileDevice, open};
@@ -92,6 +92,32 @@ fn size_and_settle(device: &mut FileDevice, len: u64) -> Result<()> {
         return failed("flush its directory", errno);
     }
     device.len = len;
+    Ok(())
+}
+
+/// See [`FileDevice::preallocate`].
+pub(super) fn preallocate(device: &FileDevice) -> Result<()> {
+    if device.is_block_device {
+        return Ok(());
+    }
+    let action = || format!("set aside {} bytes for it", device.len);
+    let answer = retry_on_intr(|| rustix::fs::fallocate(device.fd(), FallocateFlags::empty(), 0, device.len));
+    answer.or_else(|errno| match errno {
+        Errno::OPNOTSUPP | Errno::NOSYS => Ok(write_zeros(device)?),
+        errno => Err(device.error(action(), errno)),
+    })?;
+    device.flush()
+}
+
+/// Writes zeros over the whole file, for a host that cannot set room aside.
+fn write_zeros(device: &FileDevice) -> Result<()> {
+    let zeros = vec![0; PROBE as usize];
+    let mut offset = 0;
+    while offset < device.len {
+        let len = PROBE.min(device.len - offset);
+        device.write_at(zeros.get(..len as usize).unwrap_or_default(), offset)?;
+        offset += len;
+    }
     Ok(())
 }
 

@@ -83,6 +83,13 @@ impl FileDevice {
         create::abandon(self);
     }
 
+    /// Takes from the host all the room that the file may ever need, so that no later write fails for want of it. What
+    /// a block device has, it has already.
+    pub fn preallocate(&self) -> Result<()> {
+        self.check_write(0, self.len)?;
+        create::preallocate(self)
+    }
+
     /// Lets others have the file although this handle lives on, for a volume that was closed while something still
     /// refers to it. Nothing can be written from then on. The caller has seen to it that no write is on its way.
     pub fn release(&self) {
@@ -159,7 +166,10 @@ impl Device for FileDevice {
             return Ok(());
         }
         match read_fully(buf, offset, len, 1, |rest, at| pread(self.fd(), rest, at)) {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.window.note(offset, len);
+                Ok(())
+            }
             Ok(false) => Err(self.cut_short(offset, len as u64)),
             Err(errno) => Err(self.error(format!("read {len} bytes at {offset}"), errno)),
         }
@@ -168,7 +178,9 @@ impl Device for FileDevice {
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<()> {
         self.check_write(offset, buf.len() as u64)?;
         write_fully(buf, offset, |rest, at| pwrite(self.fd(), rest, at))
-            .map_err(|errno| self.error(format!("write {} bytes at {offset}", buf.len()), errno))
+            .map_err(|errno| self.error(format!("write {} bytes at {offset}", buf.len()), errno))?;
+        self.window.note(offset, buf.len());
+        Ok(())
     }
 
     fn write_all_at(&self, bufs: &[&[u8]], offset: u64) -> Result<()> {

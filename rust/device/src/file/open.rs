@@ -11,8 +11,8 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::direct::Direct;
-use super::window::Window;
 use super::lock::{Lock, busy};
+use super::window::Window;
 use super::{Access, FileDevice};
 use crate::{Error, Result, sys};
 
@@ -60,7 +60,7 @@ pub(super) fn take(file: File, kind: FileType, path: &Path, access: Access) -> R
         access,
         is_block_device,
         claim: Mutex::default(),
-        window: Window::default(),
+        window: Window::new(access),
         copy_maps: false,
         owner: std::process::id(),
         is_new: false,

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use memmap2::{Advice, Mmap, MmapOptions};
 
-const ROWS: usize = 256;
+const ROWS: usize = 1024;
 const TAKEN: usize = 1;
 
 /// `start` is 0 when the row is free, [`TAKEN`] while it is being filled.
@@ -71,8 +71,15 @@ impl Guarded {
         }
         // SAFETY: the range was just found to lie within the mapping, which `into`, being exclusive, cannot overlap.
         // No reference to the mapped bytes is made, so whatever is written there meanwhile is copied or not.
-        unsafe { std::ptr::copy_nonoverlapping(self.pages.as_ptr().add(offset), into.as_mut_ptr(), into.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.pages.as_ptr().add(offset), into.as_mut_ptr(), into.len())
+        };
         true
+    }
+
+    /// Says that pages are wanted one at a time, wherever they lie. A hint.
+    pub(crate) fn expect_random(&self) {
+        let _ = self.pages.advise(Advice::Random);
     }
 
     /// Asks the host to begin reading a range. A hint.
@@ -143,7 +150,10 @@ extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context
 fn patch(address: usize) -> bool {
     let inside = |row: &&Row| {
         let start = row.start.load(Ordering::Acquire);
-        start > TAKEN && (start..row.end.load(Ordering::Relaxed)).contains(&address)
+        let end = row.end.load(Ordering::Relaxed);
+        // Between the two the row may have become another mapping's.
+        fence(Ordering::Acquire);
+        start > TAKEN && (start..end).contains(&address) && row.start.load(Ordering::Relaxed) == start
     };
     let Some(row) = TABLE.iter().find(inside) else { return false };
     let page = page_size();
@@ -167,12 +177,16 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
     type Short = extern "C" fn(libc::c_int);
     let previous = PREVIOUS.get().copied().flatten();
     let handler = previous.map_or(libc::SIG_DFL, |p| p.sa_sigaction);
-    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
+    // SAFETY: as in `on_sigbus`.
+    let sent = unsafe { info.as_ref().is_none_or(|i| i.si_code <= 0) };
+    if handler == libc::SIG_IGN && sent {
+        // Ignored, as before.
+    } else if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
         // SAFETY: resets the signal to its default; the fault happens again on return and ends the process as it
         // would have without this handler. A signal sent by a process is sent again, for the same end.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
-            if info.as_ref().is_none_or(|i| i.si_code <= 0) {
+            if sent {
                 libc::raise(signal);
             }
         }

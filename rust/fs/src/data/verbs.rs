@@ -38,6 +38,10 @@ impl<R: Read> Scope<R> {
     /// # Errors
     /// As [`Scope::read`].
     pub fn content(&self, file: &Attr, into: &mut [u8]) -> Result<usize> {
+        if self.store.may_change() {
+            // Another thread may have used the transaction since.
+            return self.read(file.ino, 0, into);
+        }
         read::read(self.fs.store(), &self.store, file.ino, file.size, 0, into)
     }
 

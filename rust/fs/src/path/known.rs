@@ -1,7 +1,8 @@
 //! Directories on the way of a path, as this thread has found them before.
 //!
-//! Invariant: what is known is what a look-up would find. A name was found to lead to a directory at some sequence; it
-//! does so at another if no directory lost its name since the earlier of the two, and [`Moves`] tells when one last did.
+//! Invariant: what is known is what a look-up would find. A name that was found to lead to a directory at some sequence
+//! does so at a later one if no directory lost its name since, and [`Moves`] tells when one last did. (At an earlier
+//! one it may have led anywhere.)
 //! A commit that takes a directory's name is announced before it can be seen, and what is known counts for nothing
 //! until it is done.
 
@@ -47,7 +48,7 @@ impl Moves {
         KNOWN.with_borrow(|known| {
             let entry = known.get(place(dir, name))?;
             let is_it = entry.volume == self.volume && entry.dir == dir && entry.name() == name;
-            (is_it && self.none_since(seq.min(entry.seq))).then_some(entry.ino)
+            (is_it && entry.seq <= seq && self.none_since(entry.seq)).then_some(entry.ino)
         })
     }
 

@@ -138,3 +138,25 @@ fn while_directories_change_places_every_view_has_one_of_the_two_orders() {
         }
     });
 }
+
+#[test]
+fn what_a_directory_is_now_an_older_view_finds_as_what_it_was() {
+    let fs = volume();
+    make_dir(&fs, "/other", 0o755);
+    let file = make_file(&fs, "/other/x", 0o644).ino;
+    root(&fs, |tx| tx.symlink_path(b"/other", b"/link")).unwrap();
+    make_file(&fs, "/file", 0o644);
+    let before = view(&fs);
+    for name in ["/link", "/file"] {
+        root(&fs, |tx| tx.unlink_path(name.as_bytes())).unwrap();
+    }
+    for name in ["/link", "/file", "/new"] {
+        make_dir(&fs, name, 0o755);
+        make_file(&fs, &format!("{name}/y"), 0o644);
+        assert!(resolve(&view(&fs), &format!("{name}/y")).is_ok());
+    }
+    assert_eq!(resolve(&before, "/link/x"), Ok(file));
+    assert_eq!(resolve(&before, "/link/y"), Err("not_found"));
+    assert_eq!(resolve(&before, "/file/y"), Err("not_a_directory"));
+    assert_eq!(resolve(&before, "/new/."), Err("not_found"));
+}

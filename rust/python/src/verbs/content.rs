@@ -79,9 +79,8 @@ impl Verbs {
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         PyBytes::new_with(py, size, |into| {
-            py.detach(|| finish(&pinned, ino, into))
-                .map(drop)
-                .map_err(|failure| failure.raise_at(&path.given))
+            let finish = |_| finish(&pinned, ino, into);
+            self.session.run(py, finish).map(drop).map_err(|failure| failure.raise_at(&path.given))
         })
     }
 }
