@@ -7,7 +7,9 @@ use vexfs_format::{BitmapKind, BlockRun, Ino};
 #[non_exhaustive]
 pub enum Error {
     /// Too few free blocks, or only such as the unit floor keeps for tree nodes.
-    #[error("no space: {wanted} blocks wanted, {free} free; remove something, or copy all to a larger volume")]
+    #[error(
+        "no space: {wanted} blocks wanted, {free} free; remove something, or copy all to a larger volume"
+    )]
     NoSpace {
         /// The least that the caller would have taken.
         wanted: u32,
