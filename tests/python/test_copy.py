@@ -1,5 +1,6 @@
 """Walking and copying trees of sound and damaged volumes: nothing is left out in silence."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -202,6 +203,62 @@ def test_a_copy_into_itself_is_refused_by_whatever_name(cli, image):
     with vexfs.open(image) as vol:
         assert vol.read_bytes("/g") == b"precious"
         assert vol.listdir("/a/b") == []
+
+
+LARGE = 17 << 20
+"""Of a size that is copied piece by piece."""
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_cp_over_another_name_of_the_source_loses_nothing(cli, image, sparse):
+    content = b"precious" if sparse else os.urandom(LARGE)
+    with vexfs.mkfs(image, "64MiB") as vol:
+        vol.mkdir("/a")
+        vol.mkdir("/b/a", parents=True)
+        vol.write_bytes("/a/big", content)
+        vol.truncate("/a/big", LARGE)
+        for name in ("/a/twin", "/b/a/big", "/b/a/twin"):
+            vol.link("/a/big", name)
+    assert cli("cp", "-r", f"{image}:/a", f"{image}:/b").code == 0
+    with vexfs.open(image, "r") as vol:
+        for path in ("/a/big", "/a/twin", "/b/a/big", "/b/a/twin"):
+            assert vol.read_bytes(path) == content.ljust(LARGE, b"\0")
+            assert vol.stat(path).st_nlink == 2
+        assert vol.stat("/b/a/big").st_ino == vol.stat("/b/a/twin").st_ino != vol.stat("/a/big").st_ino
+        assert sorted(vol.listdir("/b/a")) == ["big", "twin"]
+    assert vexfs.fsck(image, data=True).clean
+
+
+@pytest.mark.parametrize("within", ["volume", "transaction"])
+def test_a_large_file_that_cannot_be_read_leaves_the_older_copy(vol, tmp_path, monkeypatch, within):
+    vol.write_bytes("/t/big", b"an older copy", parents=True)
+    top = tmp_path / "source"
+    top.mkdir()
+    (top / "big").write_bytes(os.urandom(LARGE))
+    real = os.pread
+
+    def broken(fd, size, offset):
+        if offset:
+            raise OSError(errno.EIO, "broken", str(top / "big"))
+        return real(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", broken)
+    errors = []
+    with vol.transaction() if within == "transaction" else contextlib.nullcontext(vol) as to:
+        assert to.import_tree(top, "/t", on_error=errors.append).skipped == 1
+        with pytest.raises(OSError, match="broken"):
+            to.import_tree(top / "big", "/t/big")
+    assert [error.errno for error in errors] == [errno.EIO]
+    assert vol.read_bytes("/t/big") == b"an older copy"
+    assert vol.listdir("/t") == ["big"]
+
+
+def test_a_large_file_does_not_replace_a_directory(vol, tmp_path):
+    vol.mkdir("/t/big", parents=True)
+    (tmp_path / "big").write_bytes(os.urandom(LARGE))
+    with pytest.raises(IsADirectoryError):
+        vol.import_tree(tmp_path / "big", "/t/big")
+    assert vol.listdir("/t") == ["big"]
 
 
 def test_cp_copies_links_themselves(cli, image, tmp_path):

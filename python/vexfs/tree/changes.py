@@ -7,10 +7,19 @@ directory.
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Attributes", "clear", "make_directory", "make_file", "make_link", "make_special", "make_symlink", "set_all"]
+__all__ = [
+    "Attributes",
+    "make_directory",
+    "make_file",
+    "make_link",
+    "make_special",
+    "make_symlink",
+    "set_all",
+    "take_name",
+]
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,32 +55,38 @@ def make_directory(path: bytes, to: Any) -> None:
 
 def make_file(data: bytes, attributes: Attributes, to: Any) -> None:
     """Makes a regular file with its content."""
-    clear(attributes.path, to, keep=stat.S_IFREG)
+    _clear(attributes.path, to, keep=stat.S_IFREG)
     to.write_bytes(attributes.path, data)
     set_all(attributes, to)
 
 
+def take_name(temporary: bytes, attributes: Attributes, to: Any) -> None:
+    """Gives a file that was written under another name its attributes and its own name."""
+    set_all(replace(attributes, path=temporary), to)
+    to.rename(temporary, attributes.path)
+
+
 def make_symlink(target: bytes, attributes: Attributes, to: Any) -> None:
     """Makes a symbolic link."""
-    clear(attributes.path, to)
+    _clear(attributes.path, to)
     to.symlink(target, attributes.path)
     set_all(attributes, to)
 
 
 def make_special(attributes: Attributes, to: Any) -> None:
     """Makes a fifo, socket or device."""
-    clear(attributes.path, to)
+    _clear(attributes.path, to)
     to.mknod(attributes.path, attributes.status.st_mode, attributes.status.st_rdev)
     set_all(attributes, to)
 
 
 def make_link(first: bytes, path: bytes, to: Any) -> None:
     """Gives a file that was copied before a further name."""
-    clear(path, to)
+    _clear(path, to)
     to.link(first, path)
 
 
-def clear(path: bytes, to: Any, keep: int = 0) -> None:
+def _clear(path: bytes, to: Any, keep: int = 0) -> None:
     """Removes what is in the way at `path`, unless it is of the type to keep. Directories are not removed."""
     found = to.stat_or_none(path, follow_symlinks=False)
     if found is not None and stat.S_IFMT(found.st_mode) != keep:

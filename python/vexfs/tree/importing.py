@@ -12,23 +12,24 @@ from vexfs.errors import InvalidArgument
 from vexfs.tree.batch import Batch
 from vexfs.tree.changes import (
     Attributes,
-    clear,
     make_directory,
     make_file,
     make_link,
     make_special,
     make_symlink,
     set_all,
+    take_name,
 )
 from vexfs.tree.progress import Meter, OnError, Progress, Transferred
 from vexfs.tree.sources import Host, Inside, Unread, measure, reading
+from vexfs.tree.temporary import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["copy_into"]
 
-WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 WHOLE = 16 << 20
 """Files up to this size are read whole and written with others in one transaction; larger ones go piece by piece."""
@@ -143,8 +144,7 @@ class _Importer:
                 attributes = Attributes(path, status, self._owner, file.xattrs())
             if status.st_size > WHOLE or SPARSE <= status.st_size > status.st_blocks * 512:
                 self._batch.flush()
-                self._pieces(file, path)
-                self._batch.add(partial(set_all, attributes))
+                self._large(file, attributes)
             else:
                 with reading:
                     data = file.read(status.st_size)
@@ -153,21 +153,30 @@ class _Importer:
         self._meter.done.files += 1
         self._meter.tell(here)
 
-    def _pieces(self, file: Any, path: bytes) -> None:
-        """Copies a large file with its holes; removes what is there of it if that fails."""
-        clear(path, self._volume, keep=stat.S_IFREG)
-        with contextlib.closing(self._volume.open_handle(path, WRITE, 0o600)) as handle:
+    def _large(self, file: Any, attributes: Attributes) -> None:
+        """Copies a large file. It takes its name when it is whole: what is there may be the source's other name, and
+        stays if something of the source cannot be read."""
+        path = attributes.path
+        partly = os.path.join(os.path.dirname(path), temporary())
+        with contextlib.closing(self._volume.open_handle(partly, CREATE, 0o600)) as handle:
             try:
-                with reading:
-                    ranges = list(file.data())
-                for offset, end in ranges:
-                    self._range(file, handle, offset, end, path)
-                with reading:
-                    size = file.size()
-                handle.truncate(size)
+                self._pieces(file, handle, path)
+                self._batch.add(partial(take_name, partly, attributes))
+                self._batch.flush()
             except BaseException:
-                self._volume.unlink(path)
+                with contextlib.suppress(OSError):  # the first error is the one to tell
+                    self._volume.unlink(partly, missing_ok=True)
                 raise
+
+    def _pieces(self, file: Any, handle: Any, path: bytes) -> None:
+        """Copies what is in a file with its holes."""
+        with reading:
+            ranges = list(file.data())
+        for offset, end in ranges:
+            self._range(file, handle, offset, end, path)
+        with reading:
+            size = file.size()
+        handle.truncate(size)
 
     def _range(self, file: Any, handle: Any, offset: int, end: int, path: bytes) -> None:
         while offset < end:
