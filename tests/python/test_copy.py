@@ -110,6 +110,28 @@ def test_a_closed_volume_is_not_given_to_on_error(vol, tmp_path):
         vol.export_tree("/", tmp_path / "out", on_error=print)
 
 
+def test_exports_into_one_directory_do_not_take_each_others_files(vol, other, tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    target.mkdir()
+    real = os.rename
+
+    def meanwhile(*args, **kwargs):
+        """The second export happens while the first has written its file, but not named it."""
+        monkeypatch.setattr(os, "rename", real)
+        second.export_tree("/f", target / "second")
+        real(*args, **kwargs)
+
+    with vexfs.open(other) as second:
+        vol.write_bytes("/f", b"first")
+        second.write_bytes("/f", b"second")
+        assert vol.stat("/f").st_ino == second.stat("/f").st_ino
+        monkeypatch.setattr(os, "rename", meanwhile)
+        vol.export_tree("/f", target / "first")
+    assert sorted(os.listdir(target)) == ["first", "second"]
+    assert (target / "first").read_bytes() == b"first"
+    assert (target / "second").read_bytes() == b"second"
+
+
 # cp
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vexfs.errors import InvalidArgument, build
 from vexfs.tree.progress import Meter, OnError, Progress, Transferred
 from vexfs.tree.sources import KEPT, Inside, measure
+from vexfs.tree.temporary import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,8 +167,7 @@ class _Exporter:
 
     def _file(self, source: bytes, name: bytes, parent: int, status: Stat) -> None:
         """Takes its name when it is whole: what was there before stays if something of it cannot be read."""
-        partial = b".vexfs-%d-%d" % (os.getpid(), status.st_ino)
-        _clear(partial, parent)
+        partial = temporary()
         fd = os.open(partial, CREATE, 0o600, dir_fd=parent)
         try:
             with os.fdopen(fd, "wb", buffering=0):
