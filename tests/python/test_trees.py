@@ -153,6 +153,56 @@ def test_impossible_names_are_refused():
             _checked(name, b"/")
 
 
+LARGE = 17 << 20
+"""Of a size that is copied piece by piece."""
+
+
+def once(real, change):
+    """The function `real`, before whose first call something happens."""
+    changes = [change]
+
+    def function(*args):
+        while changes:
+            changes.pop()()
+        return real(*args)
+
+    return function
+
+
+@pytest.mark.parametrize("during", ["lseek", "pread"])
+@pytest.mark.parametrize("size", [LARGE + 5000, LARGE - 5000, 9 << 20, 1 << 20, 0])
+def test_what_changes_its_size_during_an_import_gets_no_zeros(vol, tmp_path, monkeypatch, during, size):
+    content = os.urandom(LARGE + 5000)
+    path = tmp_path / "changing"
+    path.write_bytes(content[:LARGE])
+
+    def change():
+        with open(path, "r+b") as file:
+            file.seek(LARGE)
+            file.write(content[LARGE:])
+            file.truncate(size)
+
+    monkeypatch.setattr(os, during, once(getattr(os, during), change))
+    vol.import_tree(path, "/f")
+    assert vol.read_bytes("/f") == content[: min(size, LARGE)]
+
+
+@pytest.mark.parametrize("size", [LARGE + 5000, LARGE - 5000, 9 << 20, 1 << 20, 0])
+def test_what_changes_its_size_during_an_export_gets_no_zeros(image, tmp_path, monkeypatch, size):
+    content = os.urandom(LARGE + 5000)
+
+    def change():
+        with vol.open("/f", "ab") as file:
+            file.write(content[LARGE:])
+        vol.truncate("/f", size)
+
+    with vexfs.mkfs(image, "64MiB") as vol:
+        vol.write_bytes("/f", content[:LARGE])
+        monkeypatch.setattr(os, "pwrite", once(os.pwrite, change))
+        vol.export_tree("/f", tmp_path / "f")
+    assert (tmp_path / "f").read_bytes() == content[: min(size, LARGE)]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_what_cannot_be_read_is_given_to_on_error(vol, source):
     (source / "secret").write_bytes(b"x")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vexfs.errors import InvalidArgument, build
 from vexfs.tree.progress import Meter, OnError, Progress, Transferred
-from vexfs.tree.sources import KEPT, Inside, measure
+from vexfs.tree.sources import KEPT, Inside, InsideFile, measure
 from vexfs.tree.temporary import temporary
 
 if TYPE_CHECKING:
@@ -176,28 +176,32 @@ class _Exporter:
                     _write(fd, data, 0)
                     self._meter.done.bytes += len(data)
                 else:
-                    self._pieces(fd, source, status.st_size)
+                    self._pieces(fd, source)
                 self._attributes(source, fd, status)
             os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:
             os.unlink(partial, dir_fd=parent)
             raise
 
-    def _pieces(self, fd: int, source: bytes, size: int) -> None:
-        """Copies a large file with its holes."""
-        handle = self._volume.open_handle(source, os.O_RDONLY, 0)
-        try:
-            offset = 0
-            while (begin := handle.next_data(offset)) is not None:
-                offset, end = begin, handle.next_hole(begin)
-                while offset < end and (piece := handle.pread(min(PIECE, end - offset), offset)):
-                    _write(fd, piece, offset)
-                    offset += len(piece)
-                    self._meter.done.bytes += len(piece)
-                    self._meter.tell(source)
-        finally:
-            handle.close()
-        os.ftruncate(fd, size)
+    def _pieces(self, fd: int, source: bytes) -> None:
+        """Copies a large file with its holes: as much as there is at the beginning, less if it shrinks."""
+        with contextlib.closing(Inside(self._volume).open(source)) as file:
+            size = file.size()
+            for offset, end in file.data(size):
+                reached = self._range(fd, file, offset, end, source)
+                if reached < end:
+                    size = reached
+                    break
+            os.ftruncate(fd, min(size, file.size()))
+
+    def _range(self, fd: int, file: InsideFile, offset: int, end: int, source: bytes) -> int:
+        """Copies what lies between two offsets; returns where that ends, before `end` if the file does."""
+        while offset < end and (piece := file.pread(min(PIECE, end - offset), offset)):
+            _write(fd, piece, offset)
+            offset += len(piece)
+            self._meter.done.bytes += len(piece)
+            self._meter.tell(source)
+        return offset
 
     def _attributes(self, source: bytes, fd: int, status: Stat) -> None:
         if self._owner:

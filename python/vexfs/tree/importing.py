@@ -169,25 +169,31 @@ class _Importer:
                 raise
 
     def _pieces(self, file: Any, handle: Any, path: bytes) -> None:
-        """Copies what is in a file with its holes."""
-        with reading:
-            ranges = list(file.data())
-        for offset, end in ranges:
-            self._range(file, handle, offset, end, path)
+        """Copies what is in a file with its holes: as much as there is at the beginning, less if it shrinks."""
         with reading:
             size = file.size()
+            ranges = list(file.data(size))
+        for offset, end in ranges:
+            reached = self._range(file, handle, offset, end, path)
+            if reached < end:
+                size = reached
+                break
+        with reading:
+            size = min(size, file.size())
         handle.truncate(size)
 
-    def _range(self, file: Any, handle: Any, offset: int, end: int, path: bytes) -> None:
+    def _range(self, file: Any, handle: Any, offset: int, end: int, path: bytes) -> int:
+        """Copies what lies between two offsets; returns where that ends, before `end` if the file does."""
         while offset < end:
             with reading:
                 piece = file.pread(min(PIECE, end - offset), offset)
             if not piece:
-                return
+                break
             handle.pwrite(piece, offset)
             offset += len(piece)
             self._meter.done.bytes += len(piece)
             self._meter.tell(path)
+        return offset
 
     @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Host", "Inside", "Unread", "measure", "reading"]
+__all__ = ["Host", "Inside", "InsideFile", "Unread", "measure", "reading"]
 
 KEPT = ("user.", "system.posix_acl_")
 """Attributes that travel between a machine and a volume; the others mean something on the machine only."""
@@ -90,18 +90,20 @@ class HostFile:
         """The length."""
         return os.fstat(self._fd).st_size
 
-    def data(self) -> Iterator[tuple[int, int]]:
-        """Where the file has data; all of it where the machine cannot tell."""
-        end, offset = self.size(), 0
-        while offset < end:
+    def data(self, size: int) -> Iterator[tuple[int, int]]:
+        """Where the first `size` bytes have data; all of them where the machine cannot tell."""
+        offset = 0
+        while offset < size:
             try:
                 begin = os.lseek(self._fd, offset, os.SEEK_DATA)
-                offset = os.lseek(self._fd, begin, os.SEEK_HOLE)
+                end = os.lseek(self._fd, begin, os.SEEK_HOLE)
             except OSError as error:
                 if error.errno != errno.ENXIO:  # no data up to the end
-                    yield offset, end
+                    yield offset, size
                 return
-            yield begin, offset
+            if begin < size:
+                yield begin, min(end, size)
+            offset = end
 
     def xattrs(self) -> dict[bytes, bytes]:
         """As `Host.xattrs`."""
@@ -152,12 +154,12 @@ class InsideFile:
         size: int = self._handle.stat().st_size
         return size
 
-    def data(self) -> Iterator[tuple[int, int]]:
-        """Where the file has data."""
+    def data(self, size: int) -> Iterator[tuple[int, int]]:
+        """Where the first `size` bytes have data."""
         end = 0
-        while (begin := self._handle.next_data(end)) is not None:
+        while (begin := self._handle.next_data(end)) is not None and begin < size:
             end = self._handle.next_hole(begin)
-            yield begin, end
+            yield begin, min(end, size)
 
     def xattrs(self) -> dict[bytes, bytes]:
         """All attributes."""
