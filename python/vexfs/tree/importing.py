@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vexfs.errors import InvalidArgument
+from vexfs.errors import InvalidArgument, build
 from vexfs.tree.batch import Batch
 from vexfs.tree.changes import (
     Attributes,
@@ -157,6 +158,7 @@ class _Importer:
         """Copies a large file. It takes its name when it is whole: what is there may be the source's other name, and
         stays if something of the source cannot be read."""
         path = attributes.path
+        self._refuse_directory(path)
         partly = os.path.join(os.path.dirname(path), temporary())
         with contextlib.closing(self._volume.open_handle(partly, CREATE, 0o600)) as handle:
             try:
@@ -167,6 +169,13 @@ class _Importer:
                 with contextlib.suppress(OSError):  # the first error is the one to tell
                     self._volume.unlink(partly, missing_ok=True)
                 raise
+
+    def _refuse_directory(self, path: bytes) -> None:
+        """The rename would refuse it too, but after all was copied."""
+        found = self._volume.stat_or_none(path, follow_symlinks=False)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            message = "a directory is in the way of a file; remove it or choose another target"
+            raise build("is_a_directory", errno.EISDIR, message, path)
 
     def _pieces(self, file: Any, handle: Any, path: bytes) -> None:
         """Copies what is in a file with its holes: as much as there is at the beginning, less if it shrinks."""
