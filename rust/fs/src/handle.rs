@@ -94,6 +94,12 @@ impl Handles {
         entries.get(&ino).map(|entry| Arc::clone(&entry.data))
     }
 
+    /// Whether somebody holds the inode.
+    pub(crate) fn is_held(&self, ino: Ino) -> bool {
+        let Some(shard) = self.shard(ino) else { return false };
+        shard.entries.lock().get(&ino).is_some_and(|entry| entry.holds > 0)
+    }
+
     /// Whether the inode has no name yet but may get one.
     pub(crate) fn is_linkable(&self, ino: Ino) -> bool {
         let Some(shard) = self.shard(ino) else { return false };

@@ -35,4 +35,6 @@ pub use path::{Follow, MAX_SYMLINKS, OpenFile, OpenOptions, OwnedEntry, Walked};
 pub use scope::{FsTx, FsView, Scope};
 pub use verbs::{DirEntry, MAX_SYMLINK, RenameFlags, XattrMode};
 pub use vexfs_format::{FileType, Ino, Seq};
-pub use vexfs_store::{Durability, FormatOptions, Isolation, Options, Savepoint};
+pub use vexfs_store::{
+    Durability, FormatOptions, Isolation, Options, RecoveryProgress, RecoveryWatch, Savepoint,
+};

@@ -52,13 +52,17 @@ fn remove_xattrs(tx: &mut FsTx, ino: Ino, budget: &mut usize) -> Result<bool> {
     Ok(*budget > 0)
 }
 
-/// Does one step of what is left to do for the inode; says whether that was all.
+/// Does one step of what is left to do for the inode; says whether that was all that can be done now.
 fn step(tx: &mut FsTx, ino: Ino) -> Result<bool> {
     let Some(value) = tx.store.get(keys::orphan(ino))? else { return Ok(true) };
     let orphan = Orphan::parse(&value).map_err(|source| Error::Damaged { ino, source })?;
     let mut budget = tx.fs.removal_budget();
     // The number may be another inode's by now.
     let inode = tx.find_inode(ino)?.filter(|inode| inode.generation == orphan.generation);
+    if orphan.work == Work::Remove && tx.fs.handles().is_held(ino) {
+        // Whoever lets go last removes it; nobody can come to hold it anew.
+        return Ok(true);
+    }
     let done = match (inode, orphan.work) {
         (Some(inode), Work::Remove) if inode.nlink == 0 => remove_some(tx, ino, &inode, &mut budget)?,
         (Some(inode), Work::Truncate { size }) => data::truncate_some(tx, ino, &inode, size, &mut budget)?,

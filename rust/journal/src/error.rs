@@ -60,6 +60,10 @@ pub enum Error {
         reserved: u64,
     },
 
+    /// Whoever watched the scan did not want it to go on.
+    #[error("reading the log was cancelled")]
+    Cancelled,
+
     /// A write or a flush failed earlier: nothing can be made durable any more.
     #[error(
         "the log has failed and takes nothing more: {cause}; close the volume and open it again to recover"
@@ -142,6 +146,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::Full { .. } => "log_full",
             Self::Overdrawn { .. } => "log_overdrawn",
+            Self::Cancelled => "cancelled",
             Self::Poisoned { .. } => "log_failed",
         }
     }

@@ -4,7 +4,8 @@
 //! bytes is the one that was written; nothing is allocated by what was not verified; every byte of the log is
 //! summed at most once; the result is the same for any number of workers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use vexfs_device::Device;
@@ -128,17 +129,18 @@ pub fn scan<T: Default + Send>(
     options: &ScanOptions,
     decode: impl Fn(&mut T, &Record<'_>) + Sync,
 ) -> Result<Scan<T>> {
-    scan_in_parts(device, region, from, options, decode, |_| ())
+    scan_in_parts(device, region, from, options, decode, |_| ControlFlow::Continue(()))
 }
 
-/// As [`scan`]; `finish` is called for each part once all its records were decoded, by the thread that did it.
+/// As [`scan`]; `finish` is called for each part once all its records were decoded, by the thread that did it, and says
+/// whether to go on: otherwise the scan ends with [`Error::Cancelled`].
 pub fn scan_in_parts<T: Default + Send>(
     device: &dyn Device,
     region: Region,
     from: ScanFrom,
     options: &ScanOptions,
     decode: impl Fn(&mut T, &Record<'_>) + Sync,
-    finish: impl Fn(&mut T) + Sync,
+    finish: impl Fn(&mut T) -> ControlFlow<()> + Sync,
 ) -> Result<Scan<T>> {
     region.check(device)?;
     let start = from.position;
@@ -163,6 +165,7 @@ pub fn scan_in_parts<T: Default + Send>(
         decode,
         finish,
         failed: AtomicUsize::new(usize::MAX),
+        cancelled: AtomicBool::new(false),
         done: Mutex::new(Vec::new()),
     };
     reader.run(&mut hop, options)?;
@@ -281,10 +284,17 @@ struct Reader<'a, T, F, G> {
     finish: G,
     /// The first task that found a bad frame: those behind it need not run.
     failed: AtomicUsize,
+    /// Nobody wants the result any more.
+    cancelled: AtomicBool,
     done: Mutex<Vec<Part<T>>>,
 }
 
-impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync, G: Fn(&mut T) + Sync> Reader<'_, T, F, G> {
+impl<T, F, G> Reader<'_, T, F, G>
+where
+    T: Default + Send,
+    F: Fn(&mut T, &Record<'_>) + Sync,
+    G: Fn(&mut T) -> ControlFlow<()> + Sync,
+{
     fn run(&self, hop: &mut Hop<'_>, options: &ScanOptions) -> Result<()> {
         let mut first = Vec::new();
         let mut bytes = 0;
@@ -310,17 +320,27 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync, G: Fn(&mut T) + Sync>
         }));
         match pool {
             Some(pool) => pool.in_place_scope(|scope| {
-                for (index, frames) in tasks.enumerate() {
+                for (index, frames) in tasks.enumerate().take_while(|_| self.goes_on()) {
                     scope.spawn(move |_| self.task(index, frames));
                 }
             }),
-            None => tasks.enumerate().for_each(|(index, frames)| self.task(index, frames)),
+            None => tasks
+                .enumerate()
+                .take_while(|_| self.goes_on())
+                .for_each(|(index, frames)| self.task(index, frames)),
         }
-        Ok(())
+        match self.goes_on() {
+            true => Ok(()),
+            false => Err(Error::Cancelled),
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.cancelled.load(Ordering::Relaxed)
     }
 
     fn task(&self, index: usize, mut frames: Vec<Frame>) {
-        if self.failed.load(Ordering::Relaxed) < index {
+        if self.failed.load(Ordering::Relaxed) < index || !self.goes_on() {
             return;
         }
         let mut value = T::default();
@@ -340,7 +360,9 @@ impl<T: Default + Send, F: Fn(&mut T, &Record<'_>) + Sync, G: Fn(&mut T) + Sync>
             value = T::default();
             failure = frames.iter().find_map(|frame| self.decode(frame, &mut value).err()).or(failure);
         }
-        (self.finish)(&mut value);
+        if (self.finish)(&mut value).is_break() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
         self.done.lock().push(Part { index, frames, value, failure });
     }
 

@@ -1,12 +1,8 @@
-//! The checker. It runs beside the calling thread, which passes progress on to Python and hears of Ctrl-C.
+//! The checker.
 
-use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
 
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use vexfs_check::{Options, Progress, Report, What};
 use vexfs_device::{Access, Device, FileDevice};
@@ -14,28 +10,12 @@ use vexfs_device::{Access, Device, FileDevice};
 use crate::args::{PathArg, optional};
 use crate::error::{Failure, Result, invalid};
 use crate::volume::not_a_volume;
+use crate::watched::{self, Watch};
 
-/// How often Python is asked whether to go on.
-const INTERVAL: Duration = Duration::from_millis(100);
-
-/// What the checker's threads and the calling thread tell each other.
-#[derive(Default)]
-struct Shared {
-    progress: Mutex<Option<Progress>>,
-    cancelled: AtomicBool,
-}
-
-fn check(path: &std::path::Path, data: bool, shared: &Arc<Shared>) -> Result<Report> {
+fn check(path: &Path, data: bool, watch: Arc<Watch<Progress>>) -> Result<Report> {
     let device = FileDevice::open(path, Access::Read).map_err(not_a_volume)?;
-    let watched = Arc::clone(shared);
-    let watch = move |progress: Progress| {
-        *watched.progress.lock() = Some(progress);
-        match watched.cancelled.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    };
-    let options = Options { data, progress: Some(Arc::new(watch)), ..Options::default() };
+    let progress = move |progress| watch.tell(progress);
+    let options = Options { data, progress: Some(Arc::new(progress)), ..Options::default() };
     vexfs_check::check(Arc::new(device) as Arc<dyn Device>, &options).map_err(unchecked)
 }
 
@@ -56,32 +36,12 @@ pub fn fsck(
     data: bool,
     progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<String> {
-    let (shared, (done, answer)) = (Arc::<Shared>::default(), sync_channel(1));
-    let answer = Mutex::new(answer);
-    let (watched, path) = (Arc::clone(&shared), image.path().to_owned());
-    std::thread::spawn(move || {
-        // Nobody waits any more if the caller was interrupted.
-        let _ = done.send(check(&path, data, &watched));
-    });
-    let mut stopped = Ok(());
-    let report = loop {
-        let waited = py.detach(|| answer.lock().recv_timeout(INTERVAL));
-        match waited {
-            Ok(report) => break report,
-            Err(RecvTimeoutError::Disconnected) => {
-                let message = "the checker ended without a report".to_owned();
-                break Err(Failure::Check(vexfs_check::Error::Threads { reason: message }));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        let seen = shared.progress.lock().take();
-        stopped = stopped.and_then(|()| py.check_signals()).and_then(|()| match (&progress, seen) {
-            (Some(tell), Some(Progress { pass, done, total })) => tell.call1((pass, done, total)).map(drop),
-            _ => Ok(()),
-        });
-        shared.cancelled.store(stopped.is_err(), Ordering::Relaxed);
+    let path = image.path().to_owned();
+    let tell = |Progress { pass, done, total }| match &progress {
+        Some(tell) => tell.call1((pass, done, total)).map(drop),
+        None => Ok(()),
     };
-    stopped?;
+    let report = watched::run(py, move |watch| check(&path, data, watch), tell)?;
     let report = report.map_err(|failure| failure.raise_at(&image.given))?;
     serde_json::to_string(&report).map_err(|error| Failure::Argument(error.to_string()).raise(py))
 }

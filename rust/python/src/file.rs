@@ -4,7 +4,8 @@ use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use vexfs_fs::data::Allocate;
-use vexfs_fs::{Durability, Error, FsTx, OpenFile};
+use vexfs_fs::{Durability, Error, FsTx, Ino, OpenFile, Scope};
+use vexfs_store::{Mode, Read};
 
 use crate::args::{DataArg, SpaceArg};
 use crate::error::{Failure, Result, invalid};
@@ -15,6 +16,16 @@ use crate::stat::Stat;
 const STEP: usize = 64 << 20;
 /// So much is set aside for a read without a look at the size of the file.
 const SMALL: usize = 64 << 10;
+
+const RANGE_CHANGES: [(&str, Allocate); 7] = [
+    ("allocate", Allocate::Grow),
+    ("allocate_keep_size", Allocate::KeepSize),
+    ("punch", Allocate::Punch),
+    ("zero", Allocate::Zero),
+    ("zero_keep_size", Allocate::ZeroKeepSize),
+    ("collapse", Allocate::Collapse),
+    ("insert", Allocate::Insert),
+];
 
 /// An open file with a position.
 #[pyclass(frozen, module = "vexfs._vexfs")]
@@ -99,19 +110,19 @@ impl File {
 
     fn read_at(state: &State, open: &OpenFile, offset: u64, into: &mut [u8]) -> Result<usize> {
         open.check_read()?;
-        in_pinned!(&state.pin()?, |scope| Ok(scope.read(open.ino(), offset, into)?))
+        in_pinned!(&state.pin()?, |scope| Ok(scope.read(same(scope, open)?, offset, into)?))
     }
 
     fn size(state: &State, open: &OpenFile) -> Result<u64> {
-        in_pinned!(&state.pin()?, |scope| Ok(scope.getattr(open.ino())?.size))
+        in_pinned!(&state.pin()?, |scope| Ok(scope.getattr(same(scope, open)?)?.size))
     }
 
     fn seek_data(state: &State, open: &OpenFile, offset: u64) -> Result<u64> {
-        in_pinned!(&state.pin()?, |scope| Ok(scope.seek_data(open.ino(), offset)?))
+        in_pinned!(&state.pin()?, |scope| Ok(scope.seek_data(same(scope, open)?, offset)?))
     }
 
     fn seek_hole(state: &State, open: &OpenFile, offset: u64) -> Result<u64> {
-        in_pinned!(&state.pin()?, |scope| Ok(scope.seek_hole(open.ino(), offset)?))
+        in_pinned!(&state.pin()?, |scope| Ok(scope.seek_hole(same(scope, open)?, offset)?))
     }
 
     fn read_on(state: &State, open: &OpenFile, position: &mut u64, into: &mut [u8]) -> Result<usize> {
@@ -153,6 +164,16 @@ impl File {
         };
         Some(*position)
     }
+}
+
+/// The inode of the open file. Beside a writer, whom nobody's hold keeps from removing it, the number may be another
+/// file's by now.
+fn same<R: Read>(scope: &Scope<R>, open: &OpenFile) -> vexfs_fs::Result<Ino> {
+    let ino = open.ino();
+    if scope.fs().store().mode() == Mode::Beside && scope.getattr(ino)?.generation != open.hold.generation() {
+        return Err(Error::Stale(ino));
+    }
+    Ok(ino)
 }
 
 /// An offset or length of the caller.
@@ -279,22 +300,14 @@ impl File {
         })
     }
 
-    /// Sets space aside for a range.
-    #[pyo3(signature = (offset, length, keep_size, /))]
-    fn allocate(&self, py: Python<'_>, offset: i64, length: i64, keep_size: bool) -> PyResult<()> {
-        let what = if keep_size { Allocate::KeepSize } else { Allocate::Grow };
+    /// Changes how a range is allocated, as `fallocate` does; `how` is one of the names of `RANGE_CHANGES`.
+    #[pyo3(signature = (how, offset, length, /))]
+    fn change_range(&self, py: Python<'_>, how: &str, offset: i64, length: i64) -> PyResult<()> {
+        let what = RANGE_CHANGES.iter().find(|(name, _)| *name == how).map(|(_, what)| *what);
+        let what = what.ok_or_else(|| invalid(py, format!("{how:?} is no change of a range")))?;
         let (offset, length) = (unsigned(py, offset, "offset")?, unsigned(py, length, "length")?);
         self.run(py, |state, open| {
             Self::change(state, open, |tx| tx.allocate(open.ino(), what, offset, length))
-        })
-    }
-
-    /// Makes a range a hole.
-    #[pyo3(signature = (offset, length, /))]
-    fn punch_hole(&self, py: Python<'_>, offset: i64, length: i64) -> PyResult<()> {
-        let (offset, length) = (unsigned(py, offset, "offset")?, unsigned(py, length, "length")?);
-        self.run(py, |state, open| {
-            Self::change(state, open, |tx| tx.allocate(open.ino(), Allocate::Punch, offset, length))
         })
     }
 
@@ -316,7 +329,7 @@ impl File {
     /// The attributes of the file.
     fn stat(&self, py: Python<'_>) -> PyResult<Stat> {
         self.run(py, |state, open| {
-            let attr = in_pinned!(&state.pin()?, |scope| scope.getattr(open.ino())?);
+            let attr = in_pinned!(&state.pin()?, |scope| scope.getattr(same(scope, open)?)?);
             Ok(Stat::new(attr, state.device))
         })
     }

@@ -20,6 +20,7 @@ mod transaction;
 mod user;
 mod verbs;
 mod volume;
+mod watched;
 
 use pyo3::prelude::*;
 

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use vexfs_fs::{FileType, Follow, Ino};
+use vexfs_fs::{FileType, Follow, Ino, Scope};
+use vexfs_store::Read;
 
 use crate::args::PathArg;
 use crate::error::Result;
@@ -37,10 +38,15 @@ pub struct Listing {
     verbs: Py<Verbs>,
     session: Session,
     dir: Ino,
+    generation: u64,
     /// The directory as it was given, as bytes.
     path: Box<[u8]>,
     as_bytes: bool,
     progress: Mutex<Progress>,
+}
+
+impl Progress {
+    const END: Self = Self { entries: VecDeque::new(), after: None };
 }
 
 impl Listing {
@@ -50,9 +56,10 @@ impl Listing {
         let bytes = path.as_ref().map_or(b"/".as_slice(), |path| path.bytes());
         let opened = read!(session, py, |scope| {
             let dir = scope.resolve(bytes, Follow::Always)?;
-            fetch(scope, dir, 0).map(|progress| (dir, progress)).map_err(|error| error.at(bytes))
+            let generation = scope.getattr(dir)?.generation;
+            fetch(scope, dir, 0).map(|progress| (dir, generation, progress)).map_err(|error| error.at(bytes))
         });
-        let (dir, progress) = opened.map_err(|failure| match &path {
+        let (dir, generation, progress) = opened.map_err(|failure| match &path {
             Some(path) => failure.raise_at(&path.given),
             None => failure.raise(py),
         })?;
@@ -61,6 +68,7 @@ impl Listing {
             verbs: verbs.clone().unbind(),
             session,
             dir,
+            generation,
             path,
             as_bytes,
             progress: Mutex::new(progress),
@@ -76,19 +84,25 @@ impl Listing {
                 (None, Some(after)) => after,
             }
         };
-        let mut next = read_once!(self.session, py, |scope| fetch(scope, self.dir, after))?;
+        let mut next = read_once!(self.session, py, |scope| self.go_on(scope, after))?;
         let first = next.entries.pop_front();
         *self.progress.lock() = next;
         Ok(first)
     }
 }
 
-fn fetch<R: vexfs_store::Read>(
-    scope: &vexfs_fs::Scope<R>,
-    dir: Ino,
-    after: u64,
-) -> vexfs_fs::Result<Progress> {
-    let mut progress = Progress { entries: VecDeque::new(), after: None };
+impl Listing {
+    /// The next entries. The number of a directory that was removed may be another inode's by now.
+    fn go_on<R: Read>(&self, scope: &Scope<R>, after: u64) -> vexfs_fs::Result<Progress> {
+        match scope.getattr(self.dir) {
+            Ok(attr) if attr.generation != self.generation => Ok(Progress::END),
+            _ => fetch(scope, self.dir, after),
+        }
+    }
+}
+
+fn fetch<R: Read>(scope: &Scope<R>, dir: Ino, after: u64) -> vexfs_fs::Result<Progress> {
+    let mut progress = Progress::END;
     let listed = scope.readdir(dir, after, |entry| {
         if !entry.is_dot() {
             let name = entry.name.into();

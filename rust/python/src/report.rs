@@ -78,9 +78,11 @@ pub fn stats<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyD
         let fs = &state.fs;
         fs.statfs()?;
         let store = fs.store();
-        Ok((store.stats(), store.journal_stats(), store.space().map(vexfs_space::Space::stats)))
+        let space = store.space().map(|space| space.scatter().map(|scatter| (space.stats(), scatter)));
+        let space = space.transpose().map_err(vexfs_store::Error::from)?;
+        Ok((store.stats(), store.cache_stats(), store.journal_stats(), space))
     });
-    let (store, journal, space) = found.map_err(|failure| failure.raise(py))?;
+    let (store, cache, journal, space) = found.map_err(|failure| failure.raise(py))?;
     let dict = fields!(PyDict::new(py);
         visible_commits = latency(py, &store.visible_commits)?,
         durable_commits = latency(py, &store.durable_commits)?,
@@ -90,12 +92,18 @@ pub fn stats<'py>(py: Python<'py>, session: &Session) -> PyResult<Bound<'py, PyD
         deferred_blocks = store.deferred_blocks,
         reclaimed_blocks = store.reclaimed_blocks,
         sequence = store.seq,
+        cache = fields!(PyDict::new(py);
+            budget_bytes = cache.budget_bytes,
+            used_bytes = cache.used_bytes,
+            held_bytes = cache.held_bytes,
+            loads = cache.loads,
+        ),
     );
     if let Some(journal) = journal {
         dict.set_item("journal", self::journal(py, &journal)?)?;
     }
-    if let Some(space) = space {
-        dict.set_item("space", self::space(py, &space)?)?;
+    if let Some((space, scatter)) = space {
+        dict.set_item("space", self::space(py, &space, &scatter)?)?;
     }
     Ok(dict)
 }
@@ -155,7 +163,11 @@ fn journal<'py>(py: Python<'py>, stats: &vexfs_journal::Stats) -> PyResult<Bound
     ))
 }
 
-fn space<'py>(py: Python<'py>, stats: &vexfs_space::Stats) -> PyResult<Bound<'py, PyDict>> {
+fn space<'py>(
+    py: Python<'py>,
+    stats: &vexfs_space::Stats,
+    scatter: &vexfs_space::Scatter,
+) -> PyResult<Bound<'py, PyDict>> {
     Ok(fields!(PyDict::new(py);
         allocations = stats.data.allocations,
         allocated_bytes = stats.data.bytes(),
@@ -170,5 +182,7 @@ fn space<'py>(py: Python<'py>, stats: &vexfs_space::Stats) -> PyResult<Bound<'py
         free_blocks = stats.free_blocks,
         free_units = stats.free_units,
         free_inodes = stats.free_inodes,
+        largest_free_run_bytes = u64::from(scatter.largest_run) * BLOCK,
+        fragmentation = scatter.fragmentation,
     ))
 }

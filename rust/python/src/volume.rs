@@ -7,7 +7,8 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use vexfs_device::{Access, Device, FileDevice};
-use vexfs_fs::{Fs, Options};
+use vexfs_fs::{Fs, Options, RecoveryProgress, RecoveryWatch};
+use vexfs_journal::Options as JournalOptions;
 use vexfs_store::{CheckpointKind, Mode};
 
 use crate::args::{PathArg, optional};
@@ -19,7 +20,10 @@ use crate::session::Session;
 use crate::stat::StatVfs;
 use crate::user::{self, User};
 use crate::verbs::Verbs;
+use crate::watched::{self, Watch};
 
+/// Who waits longer for others has lost his way.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 /// More threads than this help nobody.
 const MAX_WORKERS: u32 = 1024;
 
@@ -49,6 +53,23 @@ fn open_held(device: Arc<FileDevice>, options: &Options) -> Result<(Fs, Arc<File
     Ok((Fs::open(Arc::clone(&device) as Arc<dyn Device>, options.clone())?, device))
 }
 
+/// As [`open`]; `tell` is called now and then with the phase of recovery, the operations found and the bytes read.
+fn open_watched(
+    py: Python<'_>,
+    path: &Path,
+    options: &Options,
+    tell: &Bound<'_, PyAny>,
+) -> PyResult<Result<(Fs, Arc<FileDevice>)>> {
+    let (path, options) = (path.to_owned(), options.clone());
+    let work = move |watch: Arc<Watch<RecoveryProgress>>| {
+        let watch = Some(RecoveryWatch::new(move |progress| watch.tell(progress)));
+        open(&path, &Options { watch, ..options })
+    };
+    watched::run(py, work, |RecoveryProgress { phase, operations, bytes }| {
+        tell.call1((phase, operations, bytes)).map(drop)
+    })
+}
+
 /// Why a file cannot be opened as a volume: one whose length no volume has is none.
 pub fn not_a_volume(error: vexfs_device::Error) -> Failure {
     match error {
@@ -67,6 +88,13 @@ fn seconds(py: Python<'_>, seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| invalid(py, format!("{seconds} is no length of time")))
 }
 
+fn delay(py: Python<'_>, delay: f64) -> PyResult<Duration> {
+    match seconds(py, delay)? {
+        delay if delay <= MAX_DELAY => Ok(delay),
+        _ => Err(invalid(py, format!("a commit waits for others at most {MAX_DELAY:?}, not {delay} s"))),
+    }
+}
+
 fn threads(py: Python<'_>, count: u32) -> PyResult<usize> {
     match count {
         1..=MAX_WORKERS => Ok(count as usize),
@@ -78,7 +106,8 @@ fn threads(py: Python<'_>, count: u32) -> PyResult<usize> {
 impl Volume {
     #[new]
     #[pyo3(signature = (image, mode = "rw", user = None, *, workers = None, cache_bytes = None, memtable_bytes = None,
-                        commit_interval = None, checkpoint_interval = None, discard = false, formatted = None))]
+                        commit_interval = None, commit_batch_bytes = None, commit_delay = None,
+                        checkpoint_interval = None, discard = false, formatted = None, progress = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         py: Python<'_>,
@@ -89,9 +118,12 @@ impl Volume {
         #[pyo3(from_py_with = optional)] cache_bytes: Option<u64>,
         #[pyo3(from_py_with = optional)] memtable_bytes: Option<u64>,
         commit_interval: Option<f64>,
+        #[pyo3(from_py_with = optional)] commit_batch_bytes: Option<u64>,
+        commit_delay: Option<f64>,
         checkpoint_interval: Option<f64>,
         discard: bool,
         formatted: Option<&Formatted>,
+        progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let usual = Options::default();
         let options = Options {
@@ -107,14 +139,20 @@ impl Volume {
             checkpoint_interval: checkpoint_interval
                 .map_or(Ok(usual.checkpoint_interval), |s| seconds(py, s))?,
             discard,
+            journal: JournalOptions {
+                batch_bytes: commit_batch_bytes.unwrap_or(usual.journal.batch_bytes),
+                gather: commit_delay.map_or(Ok(usual.journal.gather), |s| delay(py, s))?,
+                ..usual.journal
+            },
             ..usual
         };
         let path = image.path();
-        let open = || match formatted {
-            Some(Formatted(device)) => open_held(Arc::clone(device), &options),
-            None => open(path, &options),
+        let opened = match (formatted, progress) {
+            (Some(Formatted(device)), _) => py.detach(|| open_held(Arc::clone(device), &options)),
+            (None, None) => py.detach(|| open(path, &options)),
+            (None, Some(tell)) => open_watched(py, path, &options, &tell)?,
         };
-        let (fs, device) = py.detach(open).map_err(|failure| failure.raise_at(&image.given))?;
+        let (fs, device) = opened.map_err(|failure| failure.raise_at(&image.given))?;
         let session = Session::new(fs, device, user::caller(user));
         let volume = Self { path: path.to_owned(), mode: options.mode };
         Ok(PyClassInitializer::from(Verbs { session }).add_subclass(volume))

@@ -31,6 +31,6 @@ pub use checkpoint::Delta;
 pub use error::{Error, Result};
 pub use request::{Class, Request, Strategy};
 pub use space::Space;
-pub use stats::{ClassStats, GroupStats, Stats};
+pub use stats::{ClassStats, GroupStats, Scatter, Stats};
 pub use table::TableState;
 pub use usage::{Difference, Usage, Wrong};

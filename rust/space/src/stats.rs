@@ -72,7 +72,30 @@ pub struct GroupStats {
     pub fragmentation: f64,
 }
 
+/// How the free blocks of all groups lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scatter {
+    /// The longest run of free blocks.
+    pub largest_run: u32,
+    /// Share of the free blocks that the longest run of each group leaves out: 0.0 = one run in each, towards 1.0 =
+    /// scattered.
+    pub fragmentation: f64,
+}
+
 impl Space {
+    /// How the free blocks of all groups lie; loads no bitmap.
+    pub fn scatter(&self) -> Result<Scatter> {
+        let (mut largest_run, mut free, mut in_longest) = (0, 0_u64, 0_u64);
+        for group in 0..self.group_count() {
+            let stats = self.group_stats(group)?;
+            largest_run = stats.largest_run.max(largest_run);
+            free += u64::from(stats.free_blocks);
+            in_longest += u64::from(stats.largest_run.min(stats.free_blocks));
+        }
+        let scattered = (free - in_longest) as f64;
+        Ok(Scatter { largest_run, fragmentation: if free == 0 { 0.0 } else { scattered / free as f64 } })
+    }
+
     /// Counters and totals.
     #[must_use]
     pub fn stats(&self) -> Stats {

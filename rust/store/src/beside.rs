@@ -5,12 +5,17 @@
 
 use std::sync::Arc;
 
+use vexfs_format::Seq;
+
 use crate::open::{newest_checkpoint, root_of};
 use crate::options::Mode;
 use crate::retention::Retention;
 use crate::state::State;
 use crate::store::{Inner, Store};
 use crate::{Error, Result};
+
+/// How often the ring is read again before damage is believed.
+const ATTEMPTS: usize = 3;
 
 impl Store {
     /// Moves a store that reads beside a writer to the newest checkpoint; says whether there was a newer one.
@@ -34,34 +39,35 @@ impl Store {
         Ok(true)
     }
 
-    /// Whether the checkpoint that a store reads beside a writer is no longer kept: then what looks like damage
-    /// may be blocks that were used again, and [`Store::refresh`] is the remedy.
+    /// Whether the checkpoint that a reader at `seq` sees beside a writer is no longer kept: then what looks like
+    /// damage may be blocks that were used again, and [`Store::refresh`] is the remedy.
     #[must_use]
-    pub fn has_fallen_behind(&self) -> bool {
-        self.inner.has_fallen_behind().unwrap_or(false)
+    pub fn has_fallen_behind(&self, seq: Seq) -> bool {
+        self.inner.has_fallen_behind(seq)
     }
 }
 
 impl Inner {
-    fn has_fallen_behind(&self) -> Result<bool> {
-        if self.options.mode != Mode::Beside {
-            return Ok(false);
-        }
-        let seen = self.seen.lock().id;
-        let volume = self.superblock.volume();
-        let newest = newest_checkpoint(&*self.device, &self.geometry, volume)?;
-        if newest.id == seen {
-            return Ok(false);
-        }
-        let kept = Retention::load(&*self.device, &self.geometry, volume, newest.retention)?;
-        Ok(!kept.holds(seen))
+    fn has_fallen_behind(&self, seq: Seq) -> bool {
+        self.options.mode == Mode::Beside && (0..ATTEMPTS).find_map(|_| self.keeps(seq).ok()) == Some(false)
     }
 
-    /// What an error of reading means: beside a writer it may be the reader who is late.
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        match self.has_fallen_behind() {
-            Ok(true) => Error::FellBehind,
-            _ => error,
+    /// Whether what is seen at `seq` is kept. An error is no answer: the list may have been replaced while it was read.
+    fn keeps(&self, seq: Seq) -> Result<bool> {
+        let volume = self.superblock.volume();
+        let newest = newest_checkpoint(&*self.device, &self.geometry, volume)?;
+        if newest.seq == seq {
+            return Ok(true);
+        }
+        let kept = Retention::load(&*self.device, &self.geometry, volume, newest.retention)?;
+        Ok(kept.holds_seq(seq))
+    }
+
+    /// What an error of reading at `seq` means: beside a writer it may be the reader who is late.
+    pub(crate) fn explain(&self, seq: Seq, error: Error) -> Error {
+        match self.has_fallen_behind(seq) {
+            true => Error::FellBehind,
+            false => error,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use vexfs_format::Key;
 use vexfs_journal::ScanOptions;
 
+use crate::progress::RecoveryWatch;
+
 /// How a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -41,6 +43,8 @@ pub struct Options {
     pub retain: usize,
     /// Whether threads commit, checkpoint and reclaim in the background. Without, only calls do.
     pub background: bool,
+    /// Told how far recovery has come; says whether to go on.
+    pub watch: Option<RecoveryWatch>,
     /// What the log batches; see [`vexfs_journal::Options`].
     pub journal: vexfs_journal::Options,
 }
@@ -58,6 +62,7 @@ impl Default for Options {
             discard: false,
             retain: 63,
             background: true,
+            watch: None,
             journal: vexfs_journal::Options::default(),
         }
     }

@@ -20,6 +20,7 @@ use crate::carried::Carried;
 use crate::entries::{Entry, Place, Shelves};
 use crate::memtable::{Freed, SpaceChanges};
 use crate::options::Options;
+use crate::progress::Counter;
 use crate::run::Run;
 use crate::{Error, Result};
 
@@ -58,6 +59,11 @@ impl RecoveryReport {
     }
 }
 
+/// The phases, as they are told.
+const READING: &str = "read log";
+const VERIFYING: &str = "verify data";
+const SORTING: &str = "sort";
+
 /// What a store goes on from.
 pub(crate) struct Recovered {
     pub run: Option<Arc<Run>>,
@@ -80,6 +86,7 @@ struct Part {
     entries: Vec<Entry>,
     place: Option<Result<Place>>,
     operations: u64,
+    bytes: u64,
     sets: Vec<(Lsn, SetRun)>,
     /// Runs whose bytes lie in the log, at these positions.
     carried: Vec<(BlockRun, Lsn)>,
@@ -107,6 +114,7 @@ impl Part {
             self.volatile |= op.key.kind >= kinds::FIRST_VOLATILE;
         }
         self.operations += u64::from(record.view.op_count());
+        self.bytes += record.view.encoded_len() as u64;
         self.sets.extend(record.view.sets().map(|set| (at, set)));
         for (position, run) in record.carried() {
             self.carried.push((run.run, position));
@@ -150,12 +158,16 @@ pub(crate) fn recover<S: Send>(
     let position = Position { lsn: checkpoint.lsn, crc: checkpoint.chain_crc, epoch: checkpoint.epoch };
     let from = ScanFrom { volume, position, checkpoint: checkpoint.id };
     let workers = options.workers.unwrap_or_else(default_workers).max(1);
+    let counter = Counter::new(options.watch.as_ref());
     let read = |until| {
         let shelves = Shelves::default();
         let parallel_bytes = options.parallel_bytes;
         let scanning = ScanOptions { workers, until, parallel_bytes, ..ScanOptions::default() };
         let decode = |part: &mut Part, record: &Record<'_>| part.add(record, &shelves);
-        let finish = |part: &mut Part| part.finish(&shelves);
+        let finish = |part: &mut Part| {
+            part.finish(&shelves);
+            counter.add(READING, part.operations, part.bytes)
+        };
         let scan = scan_in_parts(device, region(geometry), from, &scanning, decode, finish)?;
         scan.log.map().check()?;
         match &scan.ending {
@@ -166,13 +178,16 @@ pub(crate) fn recover<S: Send>(
         }
     };
     let (mut scan, mut shelves) = read(Lsn(u64::MAX))?;
-    clock.lap("read log");
+    clock.lap(READING);
+    counter.begin(VERIFYING)?;
     let pool = pool(workers)?;
     let (verified_blocks, bad) = pool.install(|| verify_data(device, geometry, &scan))?;
     if let Some(bad) = bad {
+        counter.again();
         (scan, shelves) = read(bad)?;
     }
-    clock.lap("verify data");
+    clock.lap(VERIFYING);
+    counter.begin(SORTING)?;
     let parts = std::mem::take(&mut scan.parts);
     if parts.iter().any(|part| part.volatile) {
         return Err(Error::Corrupt { what: "journal: a record holds a key that is never logged".into() });
@@ -196,7 +211,7 @@ pub(crate) fn recover<S: Send>(
     let (sorted, beside) = pool.install(|| rayon::join(sort, || beside(&space)));
     let run = sorted?.map(|entries| Arc::new(Run::new(entries, scan.log.clone(), carried)));
     let beside = beside?;
-    clock.lap("sort");
+    clock.lap(SORTING);
     let report = RecoveryReport {
         clean: transactions == 0 && scan.ending == Ending::Clean,
         checkpoint: checkpoint.id.0,

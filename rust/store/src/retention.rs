@@ -11,8 +11,7 @@
 use vexfs_device::Device;
 use vexfs_format::chain::{self, ChainEntry, Link};
 use vexfs_format::{
-    BLOCK_SIZE, BlockNo, BlockRun, Bucket, ChainPtr, CheckpointId, DeadRun, Descriptor, Geometry, Retained,
-    Seq,
+    BLOCK_SIZE, BlockNo, BlockRun, Bucket, ChainPtr, DeadRun, Descriptor, Geometry, Retained, Seq,
 };
 
 use crate::memtable::Freed;
@@ -85,9 +84,9 @@ impl Retention {
         self.kept.iter().flat_map(|kept| &kept.buckets).map(|bucket| bucket.blocks).sum()
     }
 
-    /// Whether the checkpoint is kept.
-    pub(crate) fn holds(&self, id: CheckpointId) -> bool {
-        self.kept.iter().any(|kept| kept.entry.id == id)
+    /// Whether a checkpoint of this sequence is kept.
+    pub(crate) fn holds_seq(&self, seq: Seq) -> bool {
+        self.kept.iter().any(|kept| kept.entry.seq == seq)
     }
 
     /// How many checkpoints are kept.

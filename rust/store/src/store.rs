@@ -377,6 +377,12 @@ impl Store {
         }
     }
 
+    /// What the cache of tree nodes holds and did.
+    #[must_use]
+    pub fn cache_stats(&self) -> vexfs_tree::CacheStats {
+        self.inner.tree.cache().stats()
+    }
+
     /// Counters of the log; `None` if the store is not open for writing.
     #[must_use]
     pub fn journal_stats(&self) -> Option<vexfs_journal::Stats> {

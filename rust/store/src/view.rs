@@ -43,10 +43,12 @@ impl View {
     fn items(&self, from: Key, to: Key, direction: Direction) -> Items<'_> {
         let merge = match Merge::new(self.layers(from, to, direction), direction) {
             Ok(merge) => merge,
-            Err(error) => return Box::new(std::iter::once(Err(self.inner.explain(error)))),
+            Err(error) => return Box::new(std::iter::once(Err(self.inner.explain(self.seq, error)))),
         };
         match self.inner.options.mode {
-            Mode::Beside => Box::new(merge.map(|item| item.map_err(|error| self.inner.explain(error)))),
+            Mode::Beside => {
+                Box::new(merge.map(|item| item.map_err(|error| self.inner.explain(self.seq, error))))
+            }
             Mode::Write | Mode::Read => Box::new(merge),
         }
     }
@@ -54,7 +56,7 @@ impl View {
 
 impl Read for View {
     fn get(&self, key: Key) -> Result<Option<Value>> {
-        self.state.get(&self.inner, key, self.seq).map_err(|error| self.inner.explain(error))
+        self.state.get(&self.inner, key, self.seq).map_err(|error| self.inner.explain(self.seq, error))
     }
 
     fn range(&self, from: Key, to: Key) -> Items<'_> {

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use parking_lot::Mutex;
 use smallvec::{SmallVec, smallvec};
 use vexfs_device::AlignedBuf;
-use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Ino};
+use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun, Ino, Seq};
 use vexfs_store::Store;
 
 use super::{BLOCK, sums};
@@ -116,6 +116,15 @@ pub(crate) fn write_batch(
     })
 }
 
+/// Whose blocks are read, and at which moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader {
+    /// The file.
+    pub ino: Ino,
+    /// The moment.
+    pub seq: Seq,
+}
+
 /// A part of a file to read from one run of blocks.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
@@ -149,15 +158,15 @@ impl<'a> Wanted<'a> {
         Some(batch)
     }
 
-    fn read(self, store: &Store, ino: Ino) -> Result<()> {
+    fn read(self, store: &Store, reader: Reader) -> Result<()> {
         let bytes = self.sums.len() * BLOCK_SIZE;
         if self.skip == 0 && self.into.len() == bytes && !is_awkward(self.into) {
             store.read_blocks(self.start, self.into)?;
-            return verify(store, ino, self.start, self.at, self.into, self.sums);
+            return verify(store, reader, self.start, self.at, self.into, self.sums);
         }
         with_scratch(self.sums.len(), |scratch| {
             store.read_blocks(self.start, scratch)?;
-            verify(store, ino, self.start, self.at, scratch, self.sums)?;
+            verify(store, reader, self.start, self.at, scratch, self.sums)?;
             copy(scratch.get(self.skip..).unwrap_or_default(), self.into);
             Ok(())
         })
@@ -182,19 +191,19 @@ fn copy(from: &[u8], into: &mut [u8]) {
 }
 
 /// Reads all parts and checks every block of them.
-pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -> Result<()> {
+pub(crate) fn read(store: &Store, reader: Reader, wanted: SmallVec<[Wanted<'_>; 1]>) -> Result<()> {
     let bytes: usize = wanted.iter().map(|wanted| wanted.into.len()).sum();
     let mut batches =
         wanted.into_iter().flat_map(|mut wanted| std::iter::from_fn(move || wanted.split_batch()));
     if bytes < TOGETHER {
-        return batches.try_for_each(|batch| batch.read(store, ino));
+        return batches.try_for_each(|batch| batch.read(store, reader));
     }
     let (batches, outcome) = (Mutex::new(batches.fuse()), Mutex::new(Ok(())));
     store.together(&|| {
         // After an error, what is left is left.
         while outcome.lock().is_ok() {
             let Some(batch) = batches.lock().next() else { break };
-            if let Err(error) = batch.read(store, ino) {
+            if let Err(error) = batch.read(store, reader) {
                 *outcome.lock() = Err(error);
             }
         }
@@ -202,14 +211,14 @@ pub(crate) fn read(store: &Store, ino: Ino, wanted: SmallVec<[Wanted<'_>; 1]>) -
     outcome.into_inner()
 }
 
-fn verify(store: &Store, ino: Ino, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {
+fn verify(store: &Store, reader: Reader, start: BlockNo, at: u64, bytes: &[u8], sums: &[u32]) -> Result<()> {
     let mut found: SmallVec<[u32; BATCH]> = smallvec![0; sums.len()];
     sums::of_blocks(bytes, &mut found);
     let Some(index) = found.iter().zip(sums).position(|(found, sum)| found != sum) else { return Ok(()) };
     let block = BlockNo(start.0.saturating_add(index as u64));
     let offset = at.saturating_add(index as u64).saturating_mul(BLOCK);
-    Err(match store.has_fallen_behind() {
+    Err(match store.has_fallen_behind(reader.seq) {
         true => Error::Store(vexfs_store::Error::FellBehind),
-        false => Error::CorruptData { block, ino, offset },
+        false => Error::CorruptData { block, ino: reader.ino, offset },
     })
 }

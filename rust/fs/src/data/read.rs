@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use vexfs_format::{BlockNo, Ino};
 use vexfs_store::{Read, Store};
 
-use super::blocks::{self, Wanted};
+use super::blocks::{self, Reader, Wanted};
 use super::extents::{self, Held};
 use super::{BLOCK, tail};
 use crate::Result;
@@ -55,7 +55,7 @@ pub(crate) fn read<R: Read>(
     if !wanted.is_empty() {
         from.settle()?;
     }
-    blocks::read(store, ino, wanted)?;
+    blocks::read(store, Reader { ino, seq: from.seq() }, wanted)?;
     if let Some((at, value)) = tail {
         tail::overlay(&value, at, bytes.start, into);
     }

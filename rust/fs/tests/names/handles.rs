@@ -45,6 +45,25 @@ fn nothing_is_left_to_do_for_a_file_that_was_cut_short_and_removed_at_once() {
 }
 
 #[test]
+fn a_file_that_was_cut_short_and_removed_at_once_lives_on_while_it_is_held() {
+    let fs = volume();
+    let file = make_file(&fs, "/f", 0o644);
+    let hold = fs.hold(file.ino, Some(file.generation)).unwrap();
+    root(&fs, |tx| (0..600).try_for_each(|tooth| tx.write(file.ino, tooth * 8192, &[1; 4096]))).unwrap();
+    let mut tx = fs.begin(&Caller::root(), Isolation::Snapshot).unwrap();
+    tx.truncate(file.ino, 0).unwrap();
+    tx.write(file.ino, 0, b"left").unwrap();
+    tx.unlink(ROOT, b"f").unwrap();
+    tx.commit(Durability::Visible).unwrap();
+    assert_eq!(fs.view(&Caller::root()).unwrap().read_all(file.ino).unwrap(), b"left");
+    root(&fs, |tx| tx.write(file.ino, 4, b" and written")).unwrap();
+    assert_eq!(fs.view(&Caller::root()).unwrap().read_all(file.ino).unwrap(), b"left and written");
+    drop(hold);
+    assert!(!exists(&fs, file.ino));
+    assert_eq!(audit(&fs).1.len(), 0);
+}
+
+#[test]
 fn a_removed_directory_lives_on_empty_while_it_is_held() {
     let fs = volume();
     let dir = make_dir(&fs, "/d", 0o755);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use vexfs_device::MemoryDevice;
-use vexfs_format::Lsn;
 use vexfs_format::checkpoint::{CheckpointKind, Counts};
+use vexfs_format::{CheckpointId, Lsn};
 
 use super::*;
 

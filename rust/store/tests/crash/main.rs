@@ -6,12 +6,14 @@
 mod faults;
 mod workload;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use vexfs_device::Device;
 use vexfs_device::sim::{Fault, Injection, Op, Sampling, SimDevice};
 use vexfs_format::{BLOCK_SIZE, BlockNo, BlockRun};
-use vexfs_store::{Durability, Isolation, Mode, Options, Read, Request, Store};
+use vexfs_store::{Durability, Isolation, Mode, Options, Read, RecoveryWatch, Request, Store};
 
 use workload::*;
 
@@ -101,6 +103,40 @@ fn the_result_does_not_depend_on_the_number_of_workers() {
             assert_eq!((found.1, &found.2), (counts, &cut), "{state}, {workers} workers");
         }
         assert!(state.cut < trace.events().len() || counts.3 > 2 << 20, "{counts:?}");
+    }
+}
+
+#[test]
+fn recovery_tells_how_far_it_has_come_and_ends_when_nobody_wants_it() {
+    let sim = Arc::new(SimDevice::from_image(formatted(64 << 20)));
+    let mut work = Work::open(&sim, options(), History::of(vec![Model::new()]), seed(21)).unwrap();
+    work.checkpoints = false;
+    work.go(200);
+    let image = sim.trace().prefixes().last().unwrap().1;
+    let open = |patience: usize| {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let watch = RecoveryWatch::new(move |progress| {
+            let mut told = heard.lock();
+            told.push(progress);
+            if told.len() <= patience { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let device = Arc::new(SimDevice::from_image(image.clone()));
+        let store = Store::open(Arc::clone(&device) as _, Options { watch: Some(watch), ..options() });
+        let written = device.trace().prefixes().count() > 1;
+        let told = std::mem::take(&mut *told.lock());
+        (store, told, written)
+    };
+    let (store, told, _) = open(usize::MAX);
+    let report = store.unwrap().recovery().clone();
+    let last = told.last().unwrap();
+    assert_eq!((last.phase, last.operations), ("sort", report.operations));
+    assert!(last.bytes > 0 && last.bytes <= report.bytes);
+    assert!(told.is_sorted_by_key(|progress| progress.operations));
+    for patience in 0..told.len() {
+        let (store, heard, written) = open(patience);
+        assert_eq!(store.unwrap_err().code(), "cancelled");
+        assert_eq!((heard.len(), written), (patience + 1, false), "and nothing was written");
     }
 }
 
