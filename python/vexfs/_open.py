@@ -81,8 +81,11 @@ def open(
     cache_size: int | str | None = None,
     memtable_size: int | str | None = None,
     commit_interval: float | None = None,
+    commit_batch: int | str | None = None,
+    commit_delay: float | None = None,
     checkpoint_interval: float | None = None,
     discard: bool = False,
+    progress: Callable[[str, int, int], object] | None = None,
 ) -> Volume:
     """Opens a volume. One that was not closed is recovered first; `Volume.recovery` tells what that did.
 
@@ -98,8 +101,13 @@ def open(
             1 GiB, if None.
         memtable_size: bytes of changes in memory from which on a checkpoint begins; 32 MiB if None.
         commit_interval: seconds until a change that nobody waits for is durable; 5 if None.
+        commit_batch: bytes of several transactions that are written to the log at once at most; 1 MiB if None.
+        commit_delay: seconds that a durable commit waits for others to be written with it. 0 if None: those that come
+            while one is written are written together anyway.
         checkpoint_interval: seconds between checkpoints; 300 if None.
         discard: give freed space back to the machine (holes in the image file).
+        progress: called with the phase of a recovery, the operations found and the bytes of log read so far, now and
+            then if it takes long; an exception from there ends the opening.
 
     Raises:
         Busy: another process has it open for writing.
@@ -118,8 +126,11 @@ def open(
         cache_bytes=None if cache_size is None else parse_size(cache_size),
         memtable_bytes=None if memtable_size is None else parse_size(memtable_size),
         commit_interval=commit_interval,
+        commit_batch_bytes=None if commit_batch is None else parse_size(commit_batch),
+        commit_delay=commit_delay,
         checkpoint_interval=checkpoint_interval,
         discard=discard,
+        progress=progress,
     )
     try:
         _warn_of(volume.bad_superblocks(), volume.path)
@@ -166,18 +177,25 @@ def fsck(
     return FsckReport(json.loads(_vexfs.fsck(image, data, progress)))
 
 
-def recover(image: Image, workers: int | None = None, *, dry_run: bool = False) -> RecoveryReport:
+def recover(
+    image: Image,
+    workers: int | None = None,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> RecoveryReport:
     """Opens a volume, which recovers it, and closes it again.
 
     Args:
         image: the file or block device.
         workers: threads; one per processor, at most 16, if None.
         dry_run: recover in memory only and write nothing.
+        progress: as in `open`.
 
     Returns:
         Phases with their seconds, transactions, operations, bytes, and where the log ended and why.
     """
-    with open(image, "r" if dry_run else "rw", workers=workers) as volume:
+    with open(image, "r" if dry_run else "rw", workers=workers, progress=progress) as volume:
         return volume.recovery
 
 

@@ -374,9 +374,12 @@ class Volume(Verbs):
         cache_bytes: int | None = None,
         memtable_bytes: int | None = None,
         commit_interval: float | None = None,
+        commit_batch_bytes: int | None = None,
+        commit_delay: float | None = None,
         checkpoint_interval: float | None = None,
         discard: bool = False,
         formatted: Formatted | None = None,
+        progress: Callable[[str, int, int], object] | None = None,
     ) -> Self: ...
     @property
     def path(self) -> str:
@@ -502,11 +505,8 @@ class File:
     def truncate(self, size: int | None = None, /) -> int:
         """Sets the length, to the position if None; returns it."""
 
-    def allocate(self, offset: int, length: int, keep_size: bool, /) -> None:
-        """Sets space aside for a range."""
-
-    def punch_hole(self, offset: int, length: int, /) -> None:
-        """Makes a range a hole."""
+    def change_range(self, how: str, offset: int, length: int, /) -> None:
+        """Changes how a range is allocated, as `fallocate` does; `how` is one of the names of `RANGE_CHANGES`."""
 
     def next_data(self, offset: int, /) -> int | None:
         """Where data begins at or behind `offset`; None if there is none."""

@@ -98,11 +98,23 @@ class RawFile(io.RawIOBase):
 
     def allocate(self, offset: int, length: int, *, keep_size: bool = False) -> None:
         """Sets space aside for `length` bytes from `offset`, so that writes there cannot fail for lack of it."""
-        self._file.allocate(offset, length, keep_size)
+        self._file.change_range("allocate_keep_size" if keep_size else "allocate", offset, length)
 
     def punch_hole(self, offset: int, length: int) -> None:
         """Gives the space of a range back; it reads as zeros. The size stays."""
-        self._file.punch_hole(offset, length)
+        self._file.change_range("punch", offset, length)
+
+    def zero_range(self, offset: int, length: int, *, keep_size: bool = False) -> None:
+        """Makes a range read as zeros and sets its space aside."""
+        self._file.change_range("zero_keep_size" if keep_size else "zero", offset, length)
+
+    def collapse_range(self, offset: int, length: int) -> None:
+        """Takes a range out; what is behind it moves down. Whole blocks of 4096 bytes, not up to the file's end."""
+        self._file.change_range("collapse", offset, length)
+
+    def insert_range(self, offset: int, length: int) -> None:
+        """Puts a hole in front of what begins at `offset`. Whole blocks of 4096 bytes, within the file."""
+        self._file.change_range("insert", offset, length)
 
     def stat(self) -> Stat:
         """The attributes of the file, also when it has no name any more."""

@@ -123,6 +123,28 @@ def test_truncate_cuts_and_grows(vol):
         assert f.read() == b"0123\0\0"
 
 
+def test_ranges_are_zeroed_taken_out_and_put_in(vol):
+    blocks = [bytes([number]) * 4096 for number in range(1, 5)]
+    with vol.open("/f", "w+b", buffering=0) as f:
+        f.write(b"".join(blocks))
+        f.zero_range(4096, 4096)
+        f.zero_range(4 * 4096, 10, keep_size=True)
+        assert f.pread(5 * 4096, 0) == blocks[0] + bytes(4096) + blocks[2] + blocks[3]
+        f.collapse_range(4096, 4096)
+        assert f.pread(5 * 4096, 0) == blocks[0] + blocks[2] + blocks[3]
+        f.insert_range(8192, 8192)
+        assert f.pread(9 * 4096, 0) == blocks[0] + blocks[2] + bytes(8192) + blocks[3]
+        f.zero_range(5 * 4096, 100)
+        assert f.stat().st_size == 5 * 4096 + 100
+        for change, offset, length in (
+            (f.collapse_range, 1, 4096),
+            (f.insert_range, 0, 5),
+            (f.collapse_range, 0, 1 << 20),
+        ):
+            with pytest.raises(vexfs.InvalidArgument):
+                change(offset, length)
+
+
 def test_allocate_and_punch_hole(vol):
     with vol.open("/f", "w+b", buffering=0) as f:
         f.allocate(0, 1 << 20)

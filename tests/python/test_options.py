@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 
 import pytest
@@ -99,6 +100,67 @@ def test_a_small_cache_reads_everything_all_the_same(made):
         vol.checkpoint()
         for _ in range(2):
             assert vol.read_many(contents) == list(contents.values())
+
+
+def test_a_commit_delay_gathers_what_comes_together(made):
+    data = {f"/{number}": os.urandom(100) for number in range(16)}
+    with vexfs.open(made, commit_delay=0.05, commit_batch="8KiB") as vol:
+
+        def write(path):
+            vol.write_bytes(path, data[path], durable=True)
+
+        threads = [threading.Thread(target=write, args=(path,)) for path in data]
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert time.monotonic() - begun >= 0.05
+        assert vol.stats().journal.rounds < 8
+    with vexfs.open(made) as vol:
+        assert vol.read_many(data) == list(data.values())
+    for wrong in ({"commit_delay": -1}, {"commit_delay": float("nan")}, {"commit_batch": -1}, {"commit_batch": "x"}):
+        with pytest.raises(vexfs.InvalidArgument):
+            vexfs.open(made, **wrong)
+
+
+def test_recovery_tells_how_far_it_has_come_and_can_be_stopped(made):
+    with vexfs.open(made) as vol:
+        for number in range(50):
+            vol.write_bytes(f"/{number}", b"x" * 1000)
+        vol.sync()
+        for copy in ("crashed", "stopped"):
+            shutil.copyfile(made, f"{made}.{copy}")
+
+    def stop(phase, operations, read):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vexfs.recover(f"{made}.stopped", progress=stop)
+    with vexfs.open(f"{made}.stopped") as vol:
+        assert len(vol.listdir("/")) == 50
+    told = []
+    report = vexfs.recover(f"{made}.crashed", progress=lambda *progress: told.append(progress))
+    assert report.operations > 0
+    assert told[-1][:2] == ("sort", report.operations)
+    assert 0 < told[-1][2] <= report.bytes
+    assert vexfs.recover(f"{made}.crashed").clean
+
+
+def test_stats_tell_of_free_space_and_the_cache(made):
+    with vexfs.open(made) as vol:
+        space = vol.stats().space
+        assert MIB < space.largest_free_run_bytes <= 64 * MIB
+        assert 0 <= space.fragmentation < 0.5
+        vol.write_many({f"/{number}": b"x" * 4096 for number in range(2000)})
+        vol.checkpoint()
+        for number in range(0, 2000, 2):
+            vol.unlink(f"/{number}")
+        vol.checkpoint()
+        assert vol.stats().space.largest_free_run_bytes <= space.largest_free_run_bytes
+        vol.stat("/1")
+        cache = vol.stats().cache
+        assert 0 < cache.used_bytes <= cache.budget_bytes
 
 
 @pytest.mark.parametrize("discard", [False, True])

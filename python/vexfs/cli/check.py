@@ -9,9 +9,10 @@ import click
 
 import vexfs
 from vexfs.cli.place import IMAGE
-from vexfs.cli.show import bar, escaped, print_json, print_report, print_rows
+from vexfs.cli.show import Rate, bar, escaped, print_json, print_report, print_rows
 from vexfs.cli.verb import Check, fail
 from vexfs.cli.volume import JSON
+from vexfs.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +103,17 @@ def recover(image: str, dry_run: bool, workers: int | None, as_json: bool) -> in
     """Bring a volume that was not closed to its last committed state, as opening it does.
 
     Exit codes: 0 there was nothing to do, 1 recovered, 4 (with --dry-run) there is something to recover or it is
-    damaged, 8 failed.
+    damaged, 8 failed, 32 cancelled.
     """
-    report = vexfs.recover(image, workers, dry_run=dry_run)
+    with bar("recovering") as update:
+        rate = Rate()
+
+        def progress(phase: str, operations: int, read: int) -> None:
+            if update is not None:
+                update(0, None, f"{phase}, {operations:,} operations, {format_size(read)}, {rate.of(read)}")
+
+        # Also without a bar: whoever watches can stop it.
+        report = vexfs.recover(image, workers, dry_run=dry_run, progress=progress)
     print_report(report, as_json)
     if report.clean:
         return CLEAN

@@ -116,6 +116,17 @@ def bar(label: str) -> Iterator[Callable[[float, float | None, str], None] | Non
         yield update
 
 
+class Rate:
+    """Bytes a second since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+
+    def of(self, done: int) -> str:
+        """The rate at which so many bytes were done."""
+        return f"{format_size(int(done / max(time.monotonic() - self._begun, 1e-3)))}/s"
+
+
 @contextlib.contextmanager
 def transfer_progress(label: str) -> Iterator[Callable[[Transferred], None] | None]:
     """A progress bar for an import or export."""
