@@ -150,7 +150,7 @@ const MERGE_SLACK: u64 = 256;
 impl Prepared {
     fn new(inner: &Inner, tx: &Tx, carries: bool) -> Result<Self> {
         let writes = &tx.writes;
-        let mut record = RecordBuilder::with_capacity(writes.value_bytes as usize + writes.keys.len() * 24);
+        let mut record = RecordBuilder::with_capacity(writes.value_bytes() + writes.keys.len() * 24);
         let mut merges = Vec::new();
         let mut growth = Growth::default();
         let mut merge_bytes = 0;
@@ -178,6 +178,15 @@ impl Prepared {
         growth.add_frees(space.frees.len());
         let record_bytes = record.encoded_len() as u64 + merge_bytes;
         Ok(Self { record, merges, space, growth, record_bytes })
+    }
+}
+
+impl Prepared {
+    /// Keeps copies of what it needs of the view's values, so that what they lie in can be given up.
+    fn let_go(&mut self) {
+        for (_, _, base) in &mut self.merges {
+            *base = base.take().map(|value| Value::from(Arc::<[u8]>::from(&*value)));
+        }
     }
 }
 
@@ -256,6 +265,7 @@ pub(crate) fn commit(inner: &Arc<Inner>, tx: &mut Tx, durability: Durability) ->
             Ok(placed) => break placed,
             Err(Stop::NoRoom(room)) => {
                 tx.view.let_go();
+                prepared.let_go();
                 inner.make_room(room, attempts)?;
             }
             Err(Stop::Refused(refused)) => return Err(refused),

@@ -59,7 +59,6 @@ pub(crate) struct WriteSet {
     pub freed: Vec<(BlockRun, Seq)>,
     pub inodes_taken: Vec<Ino>,
     pub inodes_freed: Vec<Ino>,
-    pub value_bytes: u64,
     undo: Vec<Undo>,
     savepoints: usize,
 }
@@ -94,9 +93,6 @@ impl WriteSet {
     }
 
     pub(crate) fn set(&mut self, key: Key, write: Write) {
-        if let Write::Put(bytes) = &write {
-            self.value_bytes += bytes.len() as u64;
-        }
         let before = self.keys.insert(key, write);
         if let Some(order) = self.order.get_mut() {
             order.insert(key);
@@ -116,6 +112,12 @@ impl WriteSet {
             Some(Write::Token) | None => Write::Merge(SmallVec::from_iter([change])),
         };
         self.set(key, write);
+    }
+
+    /// Bytes of the values that it puts.
+    pub(crate) fn value_bytes(&self) -> usize {
+        let len = |write: &Write| if let Write::Put(bytes) = write { bytes.len() } else { 0 };
+        self.keys.values().map(len).sum()
     }
 
     pub(crate) fn place(&mut self, placed: Placed) {
