@@ -104,14 +104,21 @@ class Bench:
         path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def rounds(count: int, contestants: Mapping[str, Callable[[], Measures]]) -> dict[str, Measures]:
-    """Lets every contestant run once a round, each round beginning with another; the median of every measure."""
+def rounds(
+    count: int, contestants: Mapping[str, Callable[[], Measures]], slow: frozenset[str] = frozenset()
+) -> dict[str, Measures]:
+    """Lets every contestant run once a round, each round beginning with another; the median of every measure.
+
+    Those that are `slow` sit out the last of several rounds.
+    """
     found: dict[str, list[Measures]] = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(count):
         first = turn % len(names)
+        last = 0 < turn == count - 1
         for name in names[first:] + names[:first]:
-            found[name].append(contestants[name]())
+            if not (last and name in slow):
+                found[name].append(contestants[name]())
     return {
         name: {measure: statistics.median(each[measure] for each in all_rounds) for measure in all_rounds[0]}
         for name, all_rounds in found.items()
