@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use vexfs_format::BlockRun;
 use vexfs_space::{Error as SpaceError, Request};
 use vexfs_tree::{Root, TreeCounts};
 
@@ -45,6 +46,10 @@ fn fixed_units(data_blocks: u64) -> u64 {
 const FREES_PER_UNIT: u64 = 400;
 /// How often a commit that found no room tries again.
 const ATTEMPTS: u32 = 200;
+/// A run that is shorter than wanted by this factor scatters a file,
+const POOR: u32 = 8;
+/// and if more than this part of the volume waits to be free, a checkpoint may spare it that.
+const WORTH_A_CHECKPOINT: u64 = 32;
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Growth {
@@ -146,6 +151,10 @@ impl Inner {
         let mut attempts = 0;
         loop {
             match writer.space.alloc(request) {
+                Ok(run) if attempts == 0 && self.is_poor(writer, request, run) => {
+                    self.unreserve(run);
+                    self.free_what_waits()?;
+                }
                 Ok(run) => return Ok(Reservation::new(std::sync::Arc::clone(self), run)),
                 Err(SpaceError::NoSpace { .. } | SpaceError::Fragmentation { .. }) => {
                     self.make_room(Room::Space, attempts)?;
@@ -153,6 +162,20 @@ impl Inner {
                 Err(error) => return Err(error.into()),
             }
             attempts += 1;
+        }
+    }
+
+    /// Whether a run is so much shorter than wanted that what waits to be free is worth a checkpoint.
+    fn is_poor(&self, writer: &Writer, request: &Request, run: BlockRun) -> bool {
+        let waiting = || writer.freed_blocks.load(Ordering::Relaxed) + writer.deferred.blocks();
+        run.len < request.max / POOR && waiting() > self.geometry.data_blocks() / WORTH_A_CHECKPOINT
+    }
+
+    fn free_what_waits(&self) -> Result<()> {
+        match self.checkpoint(Kind::Emergency).and_then(|_| self.reclaim()) {
+            // Then the short run has to do.
+            Ok(_) | Err(Error::NoSpace) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use vexfs_device::sim::{Fault, Injection, Op, Sampling, SimDevice};
 use vexfs_format::{Key, kinds};
-use vexfs_store::{Durability, Error, FormatOptions, Isolation, Mode, Options, Read, Store};
+use vexfs_store::{Durability, Error, FormatOptions, Isolation, Mode, Options, Read, Request, Store};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -185,4 +185,32 @@ fn a_transaction_older_than_what_is_kept_for_validation_is_too_old() {
     young.put(key(1000), b"of now".to_vec());
     young.commit(Durability::Visible).unwrap();
     assert_eq!(store.view().get(key(1000)).unwrap().unwrap()[..], *b"of now");
+}
+
+#[test]
+fn a_large_run_is_not_scattered_while_much_of_the_volume_waits_to_be_free() {
+    let store = open(&formatted(), Options { background: false, retain: 0, ..options() });
+    let reserve = |blocks| store.reserve(&Request::data(1, blocks)).map_err(|error| error.code());
+    let (mut placed, mut single) = (Vec::new(), Vec::new());
+    for number in 0..200 {
+        let mut blocks = reserve(8).unwrap();
+        single.push(reserve(1).unwrap());
+        let mut tx = store.begin(Isolation::Snapshot).unwrap();
+        let len = blocks.run().len;
+        placed.push((tx.place(&mut blocks, len, None).unwrap(), tx.seq()));
+        tx.put(key(number), vec![1; 8]);
+        tx.commit(Durability::Visible).unwrap();
+    }
+    let mut rest = Vec::new();
+    while let Ok(blocks) = reserve(4096) {
+        rest.push(blocks);
+    }
+    let mut tx = store.begin(Isolation::Snapshot).unwrap();
+    tx.set_removal(true);
+    placed.into_iter().for_each(|(run, birth)| tx.free(run, birth));
+    tx.commit(Durability::Visible).unwrap();
+    // What is free at once lies a block here and a block there; with what a checkpoint frees it is one run.
+    drop(single);
+    let found = reserve(512).unwrap().run().len;
+    assert!(found >= 512, "{found}");
 }
