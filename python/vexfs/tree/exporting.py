@@ -49,6 +49,7 @@ def copy_out(
         exporter.tree(top, goal, status)
     else:
         exporter.single(top, goal, status)
+    source.check_one_moment()
     return meter.finish()
 
 

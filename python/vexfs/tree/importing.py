@@ -61,6 +61,7 @@ def copy_into(
         if progress is not None:
             meter.done.files_total, meter.done.bytes_total = measure(source, top, status)
         _Importer(volume, source, meter, on_error).run(top, goal, status)
+        source.check_one_moment()
     except Unread as unread:
         raise unread.error from None
     return meter.finish()

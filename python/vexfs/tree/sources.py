@@ -12,6 +12,8 @@ import stat
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from vexfs.errors import build
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,6 +59,9 @@ class Host:
     def readlink(self, path: bytes) -> bytes:
         """Where a link leads to."""
         return os.readlink(path)
+
+    def check_one_moment(self) -> None:
+        """As `Inside.check_one_moment`; a machine's files are of no one moment."""
 
     def open(self, path: bytes) -> HostFile:
         """A regular file, link-free and without waiting for a fifo that took its place."""
@@ -119,6 +124,7 @@ class Inside:
 
     def __init__(self, volume: Any) -> None:
         self._volume = volume
+        self._moment = self._seen()
         self.scandir = volume.scandir
         self.readlink = volume.readlink
         self.read = volume.read_bytes
@@ -126,6 +132,18 @@ class Inside:
     def top(self, path: bytes, follow: bool) -> tuple[bytes, Any]:
         """As `Host.top`."""
         return path, self._volume.stat(path, follow_symlinks=follow)
+
+    def _seen(self) -> Any:
+        """Beside a writer: which checkpoint is shown."""
+        return getattr(self._volume, "as_of", None)
+
+    def check_one_moment(self) -> None:
+        """Fails if what was copied is of more than one checkpoint: a reader beside a writer goes on by itself."""
+        if self._seen() != self._moment:
+            message = (
+                "the writer's next checkpoint came while this was copied, so that it is of two moments: copy it again"
+            )
+            raise build("stale", errno.ESTALE, message, self._volume.path)
 
     def open(self, path: bytes) -> InsideFile:
         """A regular file."""
