@@ -101,6 +101,11 @@ pub(super) fn preallocate(device: &FileDevice) -> Result<()> {
         return Ok(());
     }
     let action = || format!("set aside {} bytes for it", device.len);
+    // Some hosts would first fill up, which others feel, and then refuse.
+    let host = rustix::fs::fstatvfs(device.fd()).map_err(|errno| device.error(action(), errno))?;
+    if host.f_bavail.saturating_mul(host.f_frsize) < device.len {
+        return Err(device.error(action(), Errno::NOSPC));
+    }
     let answer = retry_on_intr(|| rustix::fs::fallocate(device.fd(), FallocateFlags::empty(), 0, device.len));
     answer.or_else(|errno| match errno {
         Errno::OPNOTSUPP | Errno::NOSYS => Ok(write_zeros(device)?),

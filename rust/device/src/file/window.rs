@@ -1,5 +1,4 @@
-//! The whole file mapped, for small reads of what the host has in memory: to copy from it costs less than a third of a
-//! system call.
+//! The whole file mapped, for small reads of what the host has in memory: to copy from it spares a system call.
 //!
 //! Invariants: what a window hands out is what a read of the file would have. From the first page on that the host
 //! could not read it hands out nothing, and the read that follows tells why. Only hosts are trusted whose mappings are

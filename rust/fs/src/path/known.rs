@@ -113,3 +113,33 @@ fn place(dir: Ino, name: &[u8]) -> usize {
     let hash = name.iter().fold(dir.0.wrapping_mul(0x9e37_79b9_7f4a_7c15), step);
     (hash >> 32) as usize % PLACES
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vexfs_device::{Device, MemoryDevice};
+    use vexfs_store::{FormatOptions, Options};
+
+    use super::*;
+    use crate::{Caller, RootOptions};
+
+    #[test]
+    fn nothing_counts_as_known_while_a_directory_loses_its_name_and_nothing_older_afterwards() {
+        let device: Arc<dyn Device> = Arc::new(MemoryDevice::new(16 << 20));
+        Fs::mkfs(Arc::clone(&device), FormatOptions::default(), RootOptions::default()).unwrap();
+        let fs = Fs::open(device, Options { background: false, ..Options::default() }).unwrap();
+        let (dir, ino, before) = (Ino(1), Ino(9), fs.store().visible());
+        fs.moves().note(dir, b"name", before, ino);
+        assert_eq!(fs.moves().known(dir, b"name", before), Some(ino));
+        assert_eq!(fs.moves().known(dir, b"name", Seq(before.0 - 1)), None, "an older reader");
+        assert_eq!(fs.moves().known(dir, b"other", before), None);
+        let moving = Moving::begin(&fs);
+        assert_eq!(fs.moves().known(dir, b"name", before), None);
+        fs.auto(&Caller::root(), |tx| tx.mkdir_path(b"/d", 0o755)).unwrap();
+        drop(moving);
+        assert_eq!(fs.moves().known(dir, b"name", fs.store().visible()), None);
+        fs.moves().note(dir, b"name", fs.store().visible(), ino);
+        assert_eq!(fs.moves().known(dir, b"name", fs.store().visible()), Some(ino));
+    }
+}
